@@ -1,0 +1,211 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/model"
+)
+
+func newExplain(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain PORT",
+		Short: "Explain what a port may send, and why",
+		Long: `Explain a port's effective policy: every part of it and where it came from, what was
+dropped, and the flows that enforce it with their packet counters.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			runDir, err := o.sockets()
+			if err != nil {
+				return err
+			}
+			c, ctx, done, err := o.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			b, row, err := findPort(c.Host(), args[0])
+			if err != nil {
+				return err
+			}
+			if !model.ResolveBridge(b).Guarded {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s is on bridge %s, which isn't guarded: everything passes.\nOpt the bridge in with: vifguard guard %s\n", row.Name, b.Name, b.Name)
+				return nil
+			}
+			in := controller.Inspect(ctx, b, c.Host().Profiles, runDir)
+			for i := range in.Ports {
+				if in.Ports[i].Row == row {
+					return explain(cmd.OutOrStdout(), &in, &in.Ports[i])
+				}
+			}
+			return fmt.Errorf("interface %q vanished meanwhile", row.Name)
+		},
+	}
+}
+
+func explain(out io.Writer, in *controller.Inspection, p *controller.PortInspection) error {
+	fmt.Fprintf(out, "%s on bridge %s", p.Row.Name, in.Bridge.Name)
+	if p.Row.OFPort != 0 {
+		fmt.Fprintf(out, ", OpenFlow port %d", p.Row.OFPort)
+	}
+	if vm := p.Row.VMID(); vm != "" {
+		fmt.Fprintf(out, ", VM %s", vm)
+	}
+	fmt.Fprintf(out, "\n%s\n\n", verdict(&p.Policy))
+	fmt.Fprintf(out, "In force: %s\n\n", inForce(in, p))
+	if err := explainPolicy(out, p); err != nil {
+		return err
+	}
+	explainProblems(out, in, p)
+	if len(p.Rules) == 0 {
+		return nil
+	}
+	return explainFlows(out, in, p)
+}
+
+// verdict says in a sentence or two what the port may do.
+func verdict(p *model.Policy) string {
+	var s string
+	switch p.Mode {
+	case model.Trusted:
+		return "Trusted (" + p.Origins.Mode + "): everything it sends passes unchecked."
+	case model.Off:
+		return "No check is on: everything it sends passes."
+	case model.Blocked:
+		s = "Blocked (" + p.Origins.Mode + "): nothing it sends passes."
+	case model.Checked:
+		switch p.Checks {
+		case model.CheckMAC:
+			s = "It may send from its own MAC, with any address."
+		case model.CheckMACARP:
+			s = "It may send from its own MAC and claim its own addresses in ARP and ND, with any IP source."
+		default:
+			s = "It may send from its own MAC, claim its own addresses in ARP and ND, and use its own IP sources."
+		}
+	}
+	if p.Action == model.Observe {
+		s += "\nIt is only observed: what it may not send passes too, and is counted."
+	}
+	return s
+}
+
+func inForce(in *controller.Inspection, p *controller.PortInspection) string {
+	state := orDash(p.Row.ExternalIDs[model.KeyStatusState])
+	switch {
+	case in.Switch != nil:
+		return "unknown, the switch can't be read: " + in.Switch.Error()
+	case p.Row.OFPort == 0:
+		return "not yet, Open vSwitch hasn't given it an OpenFlow port (agent: " + state + ")"
+	case p.InForce:
+		return "yes, the switch has exactly these flows (agent: " + state + ")"
+	}
+	return "no, the switch has other flows (agent: " + state + "; is it running?)"
+}
+
+func explainPolicy(out io.Writer, p *controller.PortInspection) error {
+	policy := &p.Policy
+	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
+	if policy.Mode != model.Trusted {
+		fmt.Fprintln(w, "POLICY\tVALUE\tFROM")
+		fmt.Fprintf(w, "checks\t%s\t%s\n", checksText(policy), policy.Origins.Mode)
+		fmt.Fprintf(w, "action\t%s\t%s\n", policy.Action, orDefault(policy.Origins.Action))
+		fmt.Fprintf(w, "MAC\t%s\t%s\n", macText(policy), orDash(policy.Origins.MAC))
+		fmt.Fprintf(w, "guards lifted\t%s\t%s\n", orNone(policy.Allow.String()), orDefault(policy.Origins.Allow))
+		fmt.Fprintln(w)
+	}
+	if len(policy.Bindings) > 0 {
+		fmt.Fprintln(w, "ADDRESS\tWITH MAC\tGOOD FOR\tFROM")
+		for _, b := range policy.Bindings {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", model.FormatPrefix(b.Prefix), b.MAC, goodFor(b), b.Origin)
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+func checksText(p *model.Policy) string {
+	switch p.Mode {
+	case model.Off:
+		return "off"
+	case model.Blocked:
+		return "block"
+	}
+	return p.Checks.String()
+}
+
+func macText(p *model.Policy) string {
+	if p.MAC == (model.MAC{}) {
+		return "none"
+	}
+	return p.MAC.String()
+}
+
+func orDefault(s string) string {
+	if s == "" {
+		return "default"
+	}
+	return s
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// goodFor says what a binding allows.
+func goodFor(b model.Binding) string {
+	claims := "ARP"
+	if b.Prefix.Addr().Is6() {
+		claims = "ND"
+	}
+	switch {
+	case b.IPOnly():
+		return "IP source only"
+	case b.MAC.IsVRRP():
+		return claims + ", IP source, VRRP"
+	}
+	return claims + ", IP source"
+}
+
+func explainProblems(out io.Writer, in *controller.Inspection, p *controller.PortInspection) {
+	problems := append(append(model.Problems{}, p.Policy.Problems...), in.Config.Problems...)
+	if len(problems) == 0 {
+		return
+	}
+	fmt.Fprintln(out, "METADATA THAT CAN'T BE USED")
+	for _, problem := range problems {
+		fmt.Fprintf(out, "%v\n", problem)
+	}
+	fmt.Fprintln(out)
+}
+
+func explainFlows(out io.Writer, in *controller.Inspection, p *controller.PortInspection) error {
+	if text := dropsText(p.Drops); text != "" {
+		what := "DROPPED"
+		if p.Policy.Action == model.Observe {
+			what = "WOULD HAVE BEEN DROPPED"
+		}
+		fmt.Fprintf(out, "%s: %s\n\n", what, text)
+	}
+	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "TABLE\tPACKETS\tWHY\tFLOW")
+	for _, r := range p.Rules {
+		packets := fmt.Sprint(r.Packets)
+		if !r.Installed {
+			packets = "missing"
+		}
+		fmt.Fprintf(w, "%d %s\t%s\t%s\t%s\n", in.Pipeline().Table(r.Stage), r.Stage, packets, r.Why,
+			strings.TrimSpace(r.MatchText()+" actions="+r.ActionText(in.Pipeline())))
+	}
+	if p.Policy.Mode == model.Checked {
+		fmt.Fprintf(w, "\nPackets that none of these lets on meet the %d flows that all VIFs share (docs/pipeline.md).\n", len(in.Shared))
+	}
+	return w.Flush()
+}

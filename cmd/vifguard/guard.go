@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/ovsdb"
+)
+
+func newGuard(o *options) *cobra.Command {
+	var checks, unmarked string
+	var firstTable, exitTable int
+	cmd := &cobra.Command{
+		Use:   "guard BRIDGE",
+		Short: "Opt a bridge in",
+		Long: `Opt a bridge in: its VIFs are checked from now on, those without a port-security key
+of their own as --checks says. A port is a VIF when it has attached-mac, which
+libvirt, Nova and xapi write by themselves, or any other vifguard key. All other
+ports are trusted unless --unmarked=block.`,
+		Example: `  vifguard guard br0                       check every VIF: MAC, and ARP, ND and IP where addresses are declared
+  vifguard guard br0 --checks mac          check only MACs unless a VIF says otherwise
+  vifguard guard br0 --unmarked block      block ports that say nothing`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set := map[string]string{model.KeyChecks: checks}
+			if cmd.Flags().Changed("unmarked") {
+				set[model.KeyUnmarked] = unmarked
+			}
+			if cmd.Flags().Changed("first-table") {
+				set[model.KeyFirstTable] = strconv.Itoa(firstTable)
+			}
+			if cmd.Flags().Changed("exit-table") {
+				set[model.KeyExitTable] = strconv.Itoa(exitTable)
+			}
+			return o.guard(cmd, args[0], set)
+		},
+	}
+	cmd.Flags().StringVar(&checks, "checks", "auto", "default for VIFs without a key of their own: auto, mac, mac,arp, mac,arp,ip or block")
+	cmd.Flags().StringVar(&unmarked, "unmarked", "", "ports without any vifguard key: trust or block")
+	cmd.Flags().IntVar(&firstTable, "first-table", 0, "OpenFlow table of the first stage")
+	cmd.Flags().IntVar(&exitTable, "exit-table", 0, "OpenFlow table that accepted packets go to instead of NORMAL")
+	return cmd
+}
+
+func (o *options) guard(cmd *cobra.Command, name string, set map[string]string) error {
+	if set[model.KeyChecks] == "off" {
+		return fmt.Errorf("--checks: off would leave the bridge unguarded (to stop guarding it: vifguard release %s)", name)
+	}
+	c, ctx, done, err := o.connect(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	b, err := findBridge(c.Host(), name)
+	if err != nil {
+		return err
+	}
+	after := *b
+	after.ExternalIDs = merged(b.ExternalIDs, set, nil)
+	config := model.ResolveBridge(&after)
+	if len(config.Problems) > 0 {
+		return fmt.Errorf("nothing written: %v", config.Problems)
+	}
+	if _, err := c.Apply(ctx, []ovsdb.Edit{{Table: ovsdb.TableBridge, UUID: b.UUID, Set: set}}); err != nil {
+		return err
+	}
+	describeBridge(cmd.OutOrStdout(), &after, &config, c.Host().Profiles)
+	return nil
+}
+
+// describeBridge says what guarding the bridge means for its ports.
+func describeBridge(out io.Writer, b *model.Bridge, config *model.BridgeConfig, profiles map[string]string) {
+	var count [model.Blocked + 1]int
+	fmt.Fprintf(out, "Bridge %s is guarded, default %s.\n", b.Name, b.ExternalIDs[model.KeyChecks])
+	for _, i := range b.Interfaces {
+		p := model.Resolve(config, profiles, i)
+		count[p.Mode]++
+		if text := p.Problems.String(); text != "" {
+			fmt.Fprintf(out, "%s: %s\n", i.Name, text)
+		}
+	}
+	fmt.Fprintf(out, "%d VIFs are checked, %d have checks off, %d ports are blocked, %d are trusted.\n",
+		count[model.Checked], count[model.Off], count[model.Blocked], count[model.Trusted])
+	if b.FailMode != "secure" {
+		fmt.Fprintf(out, "Its fail_mode isn't secure: after a restart of ovs-vswitchd it forwards unchecked until the agent has programmed it again.\n")
+	}
+	fmt.Fprintf(out, "The agent (vifguard run) does the rest; see it with: vifguard status\n")
+}
+
+// bridgeKeys are the keys of a bridge that release removes.
+func bridgeKeys() []string {
+	return []string{model.KeyChecks, model.KeyUnmarked, model.KeyFirstTable, model.KeyExitTable}
+}
+
+func newRelease(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "release BRIDGE",
+		Short: "Stop guarding a bridge",
+		Long: `Stop guarding a bridge: its vifguard keys, the status keys of its ports and all of
+vifguard's flows are removed, and it forwards as before. The keys of its VIFs stay.
+It works with and without a running agent.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.release(cmd, args[0]) },
+	}
+}
+
+func (o *options) release(cmd *cobra.Command, name string) error {
+	runDir, err := o.sockets()
+	if err != nil {
+		return err
+	}
+	c, ctx, done, err := o.connect(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	b, err := findBridge(c.Host(), name)
+	if err != nil {
+		return err
+	}
+	edit := ovsdb.Edit{Table: ovsdb.TableBridge, UUID: b.UUID, Delete: bridgeKeys()}
+	if _, err := c.Apply(ctx, []ovsdb.Edit{edit}); err != nil {
+		return err
+	}
+	// A running agent sees the opt-out and removes the flows as well; whoever comes
+	// second finds none.
+	n, err := controller.Release(ctx, runDir, name)
+	if err != nil {
+		return fmt.Errorf("bridge %s is opted out, but its flows couldn't be removed (a running agent removes them once it can): %w", name, err)
+	}
+	if err := clearStatus(ctx, c, name); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "Bridge %s is released; it forwards as before vifguard. Flows removed by this command: %d.\n", name, n)
+	return nil
+}
+
+// clearStatus removes what an agent reported on the bridge's ports. An agent that was
+// writing at that moment may write once more before it sees the opt-out, so it looks
+// again until the keys stay away.
+func clearStatus(ctx context.Context, c *ovsdb.Client, bridge string) error {
+	settled := time.NewTimer(200 * time.Millisecond)
+	defer settled.Stop()
+	for {
+		var edits []ovsdb.Edit
+		if b := c.Host().Bridge(bridge); b != nil {
+			for _, i := range b.Interfaces {
+				if _, del := (model.Status{}).Changes(i); len(del) > 0 {
+					edits = append(edits, ovsdb.Edit{Table: ovsdb.TableInterface, UUID: i.UUID, Delete: del})
+				}
+			}
+		}
+		if len(edits) > 0 {
+			if _, err := c.Apply(ctx, edits); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-settled.C:
+			return nil
+		case <-c.Changed():
+		}
+	}
+}
+
+// merged returns a copy of a map with keys set and deleted.
+func merged(m, set map[string]string, del []string) map[string]string {
+	all := make(map[string]string, len(m)+len(set))
+	for k, v := range m {
+		all[k] = v
+	}
+	for _, k := range del {
+		delete(all, k)
+	}
+	for k, v := range set {
+		all[k] = v
+	}
+	return all
+}

@@ -1,0 +1,56 @@
+// Command vifguard is port security for Open vSwitch hosts: the agent that enforces
+// it, and the tool that configures and explains it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRoot().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "vifguard:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags that every command has.
+type options struct {
+	endpoint string
+	runDir   string
+}
+
+func newRoot() *cobra.Command {
+	var o options
+	root := &cobra.Command{
+		Use:   "vifguard",
+		Short: "Port security for Open vSwitch hosts",
+		Long: `vifguard lets a guest on an Open vSwitch bridge send only from its own MAC, claim
+only its own addresses in ARP and neighbour discovery, and use only its own IP
+sources. Every check can be lifted per VIF.
+
+"vifguard run" is the agent. The other commands read and write the same keys in
+OVSDB that the agent works from, and also work while it is down.`,
+		Example: `  vifguard guard br0                                  opt a bridge in
+  vifguard set tap1 --mac 52:54:00:12:34:56 --address 192.0.2.10
+  vifguard status                                     one line a VIF
+  vifguard explain tap1                               why it may send what`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().StringVar(&o.endpoint, "ovsdb", "unix:/run/openvswitch/db.sock", "ovsdb-server to use")
+	root.PersistentFlags().StringVar(&o.runDir, "rundir", "", "directory of the bridges' management sockets (default: that of the --ovsdb socket)")
+	root.AddCommand(
+		newRun(&o), newStatus(&o), newExplain(&o),
+		newGuard(&o), newRelease(&o), newSet(&o), newUnset(&o), newVersion(),
+	)
+	return root
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/ovsdb"
+)
+
+// vifFlag is a flag of set and unset, and the key that it writes.
+type vifFlag struct {
+	name, key, usage string
+	list             bool // may be given several times
+}
+
+func vifFlags() []vifFlag {
+	return []vifFlag{
+		{"mac", model.KeyAttachedMAC, "the VIF's own MAC", false},
+		{"address", model.KeyAddresses, "address or prefix that it owns", true},
+		{"pair", model.KeyPairs, "further address or prefix, IP[/LEN] or IP[/LEN]@MAC", true},
+		{"checks", model.KeyChecks, "auto, mac, mac,arp, mac,arp,ip, off or block", false},
+		{"action", model.KeyAction, "enforce or observe", false},
+		{"allow", model.KeyAllow, "guard to lift: dhcp-server, router, priority-tag, vlan-trunk or ethertype:0xNNNN", true},
+		{"profile", model.KeyProfile, "profile to take checks, action and allow from", false},
+		{"seq", model.KeySeq, "string that the agent echoes as vifguard-seq once this is in force", false},
+	}
+}
+
+func newSet(o *options) *cobra.Command {
+	values := make(map[string]*[]string)
+	cmd := &cobra.Command{
+		Use:   "set PORT",
+		Short: "Write what a VIF may be",
+		Long: `Write what a VIF may be. Each flag replaces the key that it stands for; keys without a
+flag stay. Flags that take several values can be repeated, or hold them separated by
+commas. When any value is bad nothing is written.`,
+		Example: `  vifguard set tap1 --mac 52:54:00:12:34:56 --address 192.0.2.10,2001:db8::10
+  vifguard set tap1 --pair 192.0.2.100                        a failover IP
+  vifguard set tap1 --pair 192.0.2.100@00:00:5e:00:01:07      the same by VRRP
+  vifguard set fw1 --checks mac,arp                           a firewall: any IP source
+  vifguard set tap1 --action observe                          count, don't drop`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set := make(map[string]string)
+			for _, f := range vifFlags() {
+				if cmd.Flags().Changed(f.name) {
+					set[f.key] = strings.Join(*values[f.name], ",")
+				}
+			}
+			if len(set) == 0 {
+				return fmt.Errorf("nothing to set (want at least one flag, e.g. vifguard set %s --address 192.0.2.10)", args[0])
+			}
+			return o.edit(cmd, args[0], set, nil)
+		},
+	}
+	for _, f := range vifFlags() {
+		// Not a StringSlice: that would strip the quotes of Neutron's JSON form.
+		values[f.name] = cmd.Flags().StringArray(f.name, nil, f.usage)
+	}
+	return cmd
+}
+
+func newUnset(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "unset PORT",
+		Short: "Remove keys of a VIF",
+		Long: `Remove the keys that the flags stand for. Without a flag all of them are removed except
+the MAC, which the orchestrator owns.`,
+		Example: `  vifguard unset tap1 --pair         no further addresses
+  vifguard unset tap1                back to the bridge's default`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var del, all []string
+			for _, f := range vifFlags() {
+				if on, _ := cmd.Flags().GetBool(f.name); on {
+					del = append(del, f.key)
+				}
+				if f.key != model.KeyAttachedMAC {
+					all = append(all, f.key)
+				}
+			}
+			if len(del) == 0 {
+				del = all
+			}
+			if slices.Contains(del, model.KeyAttachedMAC) {
+				del = append(del, model.KeyAttachedMACAlt)
+			}
+			return o.edit(cmd, args[0], nil, del)
+		},
+	}
+	for _, f := range vifFlags() {
+		cmd.Flags().Bool(f.name, false, "remove "+f.key)
+	}
+	return cmd
+}
+
+// edit changes keys of a VIF if what they then say can be used.
+func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, del []string) error {
+	c, ctx, done, err := o.connect(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	host := c.Host()
+	b, row, err := findPort(host, port)
+	if err != nil {
+		return err
+	}
+	after := *row
+	after.ExternalIDs = merged(row.ExternalIDs, set, del)
+	config := model.ResolveBridge(b)
+	policy := model.Resolve(&config, host.Profiles, &after)
+	if bad := caused(policy.Problems, set); len(bad) > 0 {
+		return fmt.Errorf("nothing written: %v", bad)
+	}
+	if _, err := c.Apply(ctx, []ovsdb.Edit{{Table: ovsdb.TableInterface, UUID: row.UUID, Set: set, Delete: del}}); err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	for _, k := range sortedKeys(set) {
+		fmt.Fprintf(out, "%s %s=%s\n", port, k, set[k])
+	}
+	for _, k := range del {
+		if v, ok := row.ExternalIDs[k]; ok {
+			fmt.Fprintf(out, "%s %s removed (was %s)\n", port, k, v)
+		}
+	}
+	if !config.Guarded {
+		fmt.Fprintf(out, "Bridge %s isn't guarded, so nothing is enforced (opt it in with: vifguard guard %s)\n", b.Name, b.Name)
+		return nil
+	}
+	fmt.Fprintln(out, verdict(&policy))
+	for _, p := range policy.Problems {
+		fmt.Fprintf(out, "still wrong: %v\n", p)
+	}
+	return nil
+}
+
+// caused returns the problems of keys that are being written. A missing MAC isn't one:
+// it may be written later, and blocks the VIF until then.
+func caused(problems model.Problems, set map[string]string) model.Problems {
+	var bad model.Problems
+	for _, p := range problems {
+		if _, ok := set[p.Key]; ok {
+			bad = append(bad, p)
+		}
+	}
+	return bad
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
+)
+
+// vifStatus is one VIF in the JSON output of status. Its schema is stable.
+type vifStatus struct {
+	Bridge    string            `json:"bridge"`
+	Port      string            `json:"port"`
+	VM        string            `json:"vm,omitempty"`
+	State     string            `json:"state"` // as the agent reported it; "unknown" when it never did
+	InForce   bool              `json:"in_force"`
+	Checks    string            `json:"checks"`
+	Action    string            `json:"action"`
+	MAC       string            `json:"mac,omitempty"`
+	Addresses []string          `json:"addresses"`
+	Drops     map[string]uint64 `json:"drops"` // packets by reason; with action observe those that would have been dropped
+	Error     string            `json:"error,omitempty"`
+}
+
+func newStatus(o *options) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "status [PORT]",
+		Short: "Show one line a VIF: state, checks, addresses, drops",
+		Long: `Show every VIF of the guarded bridges, or one: what the agent reported, what the VIF
+may be, and what was dropped. Everything is read from OVSDB and from the switch, so
+it is true while the agent is down too.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != "table" && format != "json" {
+				return fmt.Errorf("-o: %q is not a format (want table or json)", format)
+			}
+			list, notes, err := o.status(cmd, args)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				err = e.Encode(list)
+			} else {
+				err = printStatus(cmd.OutOrStdout(), list)
+			}
+			for _, n := range notes {
+				fmt.Fprintln(cmd.ErrOrStderr(), "vifguard:", n)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&format, "output", "o", "table", "table or json")
+	return cmd
+}
+
+// status reads all guarded bridges, or the one that holds the named port. notes are
+// about bridges as a whole.
+func (o *options) status(cmd *cobra.Command, args []string) (list []vifStatus, notes []string, err error) {
+	runDir, err := o.sockets()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, ctx, done, err := o.connect(cmd.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
+	host := c.Host()
+	bridges := host.Bridges
+	only := ""
+	if len(args) == 1 {
+		b, i, err := findPort(host, args[0])
+		if err != nil {
+			return nil, nil, err
+		}
+		bridges, only = []*model.Bridge{b}, i.Name
+	}
+	list = []vifStatus{}
+	guarded := 0
+	for _, b := range bridges {
+		if !model.ResolveBridge(b).Guarded {
+			continue
+		}
+		guarded++
+		in := controller.Inspect(ctx, b, host.Profiles, runDir)
+		if in.Switch != nil {
+			notes = append(notes, "no counters: "+in.Switch.Error())
+		}
+		if text := in.Config.Problems.String(); text != "" {
+			notes = append(notes, fmt.Sprintf("bridge %s: %s", b.Name, text))
+		}
+		for i := range in.Ports {
+			if p := &in.Ports[i]; isVIF(p) && (only == "" || p.Row.Name == only) {
+				list = append(list, describe(&in, p))
+			}
+		}
+	}
+	switch {
+	case guarded == 0 && only != "":
+		notes = append(notes, fmt.Sprintf("%s is on a bridge that isn't guarded", only))
+	case guarded == 0:
+		notes = append(notes, "no bridge is guarded (opt one in with: vifguard guard BRIDGE)")
+	case only != "" && len(list) == 0:
+		notes = append(notes, fmt.Sprintf("%s is a trusted port, not a VIF (vifguard explain %s says why)", only, only))
+	}
+	return list, notes, nil
+}
+
+func describe(in *controller.Inspection, p *controller.PortInspection) vifStatus {
+	s := vifStatus{
+		Bridge: in.Bridge.Name, Port: p.Row.Name, VM: p.Row.VMID(),
+		State: p.Row.ExternalIDs[model.KeyStatusState], InForce: p.InForce,
+		Checks: p.Policy.Checks.String(), Action: p.Policy.Action.String(),
+		Addresses: addresses(&p.Policy), Drops: map[string]uint64{},
+		Error: p.Policy.Problems.String(),
+	}
+	if s.State == "" {
+		s.State = "unknown"
+	}
+	if reported := p.Row.ExternalIDs[model.KeyStatusError]; s.Error == "" {
+		s.Error = reported // what the agent alone knows, such as a flow that the switch refused
+	}
+	if p.Policy.MAC != (model.MAC{}) {
+		s.MAC = p.Policy.MAC.String()
+	}
+	if s.Addresses == nil {
+		s.Addresses = []string{}
+	}
+	for _, r := range flows.Reasons() {
+		if n, ok := p.Drops[r]; ok {
+			s.Drops[r.String()] = n
+		}
+	}
+	if !p.InForce && in.Switch == nil && in.Config.Usable && s.Error == "" && p.Row.OFPort != 0 {
+		s.Error = "the switch doesn't have this policy (is the agent running?)"
+	}
+	return s
+}
+
+func printStatus(out io.Writer, list []vifStatus) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "BRIDGE\tPORT\tVM\tSTATE\tCHECKS\tADDRESSES\tDROPS\tERROR")
+	for _, s := range list {
+		drops := make(map[flows.Reason]uint64)
+		for _, r := range flows.Reasons() {
+			drops[r] = s.Drops[r.String()]
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Bridge, s.Port, orDash(shorten(s.VM, 13)), s.State,
+			orDash(s.Checks), orDash(shorten(strings.Join(s.Addresses, " "), 40)), orDash(dropsText(drops)), orDash(s.Error))
+	}
+	return w.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// shorten cuts a cell of a table; JSON has it whole.
+func shorten(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

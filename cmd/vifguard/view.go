@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/ovsdb"
+)
+
+// commandTimeout limits a command that talks to Open vSwitch.
+const commandTimeout = 10 * time.Second
+
+// connect opens a connection to ovsdb-server for one command.
+func (o *options) connect(ctx context.Context) (*ovsdb.Client, context.Context, func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	c, err := ovsdb.Dial(ctx, o.endpoint, nil)
+	if err != nil {
+		cancel()
+		return nil, nil, nil, err
+	}
+	return c, ctx, func() { c.Close(); cancel() }, nil
+}
+
+// sockets returns the directory of the bridges' management sockets.
+func (o *options) sockets() (string, error) {
+	if o.runDir != "" {
+		return o.runDir, nil
+	}
+	return controller.RunDir(o.endpoint)
+}
+
+// findPort returns an interface by name, or an error that says where to look.
+func findPort(h *model.Host, name string) (*model.Bridge, *model.Interface, error) {
+	b, i := h.FindInterface(name)
+	if i == nil {
+		return nil, nil, fmt.Errorf("no interface %q on any bridge (ovs-vsctl show lists them)", name)
+	}
+	return b, i, nil
+}
+
+// findBridge returns a bridge by name, or an error that lists the bridges.
+func findBridge(h *model.Host, name string) (*model.Bridge, error) {
+	if b := h.Bridge(name); b != nil {
+		return b, nil
+	}
+	var names []string
+	for _, b := range h.Bridges {
+		names = append(names, b.Name)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("no bridge %q; Open vSwitch has none at all (make one with: ovs-vsctl add-br %s)", name, name)
+	}
+	return nil, fmt.Errorf("no bridge %q (there are: %s)", name, strings.Join(names, ", "))
+}
+
+// addresses lists what a VIF may use, without the link-local addresses that every VIF
+// has.
+func addresses(p *model.Policy) []string {
+	var list []string
+	for _, b := range p.Bindings {
+		if b.Origin == model.OriginLinkLocal {
+			continue
+		}
+		text := model.FormatPrefix(b.Prefix)
+		if b.MAC != p.MAC {
+			text = b.String()
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+// dropsText writes drop counters as "reason count" in the order of the stages.
+func dropsText(drops map[flows.Reason]uint64) string {
+	var words []string
+	for _, r := range flows.Reasons() {
+		if n := drops[r]; n > 0 {
+			words = append(words, fmt.Sprintf("%s %d", r, n))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// isVIF reports whether a port has a line of its own in status.
+func isVIF(p *controller.PortInspection) bool { return p.Policy.Mode != model.Trusted }
+
+// sortedKeys returns the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

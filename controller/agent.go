@@ -1,0 +1,172 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/ovsdb"
+)
+
+// DefaultCheckInterval is the time between two comparisons of a bridge's real flows
+// with what OVSDB asks for.
+const DefaultCheckInterval = 5 * time.Second
+
+// Config is what an agent needs to know. Endpoint is mandatory.
+type Config struct {
+	Endpoint      string        // of ovsdb-server, e.g. unix:/run/openvswitch/db.sock
+	RunDir        string        // directory of the bridges' management sockets; "" means that of Endpoint
+	CheckInterval time.Duration // 0 means DefaultCheckInterval
+	Log           *logrus.Logger
+}
+
+// ManagementSocket returns the path of a bridge's management socket.
+func ManagementSocket(runDir, bridge string) string { return filepath.Join(runDir, bridge+".mgmt") }
+
+// RunDir returns the directory of a unix endpoint, in which ovs-vswitchd puts the
+// management sockets too.
+func RunDir(endpoint string) (string, error) {
+	path, ok := strings.CutPrefix(endpoint, "unix:")
+	if !ok || path == "" {
+		return "", fmt.Errorf("%q is not a unix socket, so the directory of the bridges' management sockets can't be derived from it (want e.g. unix:/run/openvswitch/db.sock, or name the directory)", endpoint)
+	}
+	return filepath.Dir(path), nil
+}
+
+// Agent keeps the guarded bridges of one host as OVSDB asks.
+type Agent struct {
+	config Config
+	log    *logrus.Entry
+	source *ovsdb.Source
+	report chan struct{} // capacity 1: a worker has something to report
+
+	workers map[string]*running // by bridge name
+	told    map[string]told     // by Interface row UUID
+}
+
+// running is a worker and the means to end it.
+type running struct {
+	*worker
+	target *target
+	cancel context.CancelFunc
+}
+
+// New returns an agent that does nothing until Run.
+func New(c Config) (*Agent, error) {
+	if c.RunDir == "" {
+		var err error
+		if c.RunDir, err = RunDir(c.Endpoint); err != nil {
+			return nil, err
+		}
+	}
+	if c.CheckInterval == 0 {
+		c.CheckInterval = DefaultCheckInterval
+	}
+	if c.Log == nil {
+		return nil, errors.New("an agent needs a logger")
+	}
+	log := logrus.NewEntry(c.Log)
+	return &Agent{
+		config: c, log: log,
+		source:  ovsdb.NewSource(c.Endpoint, log),
+		report:  make(chan struct{}, 1),
+		workers: make(map[string]*running),
+		told:    make(map[string]told),
+	}, nil
+}
+
+// Run works until ctx ends, and returns nil then. The flows and what was reported stay
+// as they are. It waits for Open vSwitch as long as that takes.
+func (a *Agent) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	failed := make(chan error, 1)
+	wg.Go(func() { failed <- a.source.Run(ctx) })
+	resync := time.NewTicker(a.config.CheckInterval)
+	defer resync.Stop()
+	for {
+		retry := a.look(ctx, &wg)
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case <-a.source.Changed():
+		case <-a.report:
+		case <-retry:
+		case <-resync.C:
+			a.source.Resync() // an event may have been lost
+		}
+	}
+}
+
+// look hands every bridge its target and writes back what the workers have achieved.
+// It returns a channel that fires when writing should be tried again.
+func (a *Agent) look(ctx context.Context, wg *sync.WaitGroup) <-chan time.Time {
+	host, connected := a.source.Host()
+	if host == nil {
+		return nil
+	}
+	seen := make(map[string]bool, len(host.Bridges))
+	for _, b := range host.Bridges {
+		seen[b.Name] = true
+		a.aim(ctx, wg, newTarget(b, host.Profiles))
+	}
+	for name, r := range a.workers {
+		if !seen[name] {
+			r.cancel()
+			delete(a.workers, name)
+		}
+	}
+	if !connected {
+		return nil
+	}
+	return a.tell(ctx, host)
+}
+
+// aim gives a bridge's worker its target, and starts the worker where there is none.
+func (a *Agent) aim(ctx context.Context, wg *sync.WaitGroup, t *target) {
+	name := t.bridge.Name
+	r := a.workers[name]
+	if r != nil && t.same(r.target) {
+		return
+	}
+	if r != nil && r.target.bridge.UUID != t.bridge.UUID {
+		r.cancel() // another bridge of the same name, with another socket
+		r = nil
+	}
+	if r == nil {
+		workerCtx, cancel := context.WithCancel(ctx)
+		w := newWorker(name, ManagementSocket(a.config.RunDir, name), a.config.CheckInterval, a.log, func() { poke(a.report) })
+		r = &running{worker: w, cancel: cancel}
+		a.workers[name] = r
+		wg.Go(func() { w.run(workerCtx) })
+	}
+	a.announce(r.target, t)
+	r.target = t
+	r.set(t)
+}
+
+// announce logs what changes for a bridge as a whole.
+func (a *Agent) announce(was, is *target) {
+	log := a.log.WithField("bridge", is.bridge.Name)
+	wasGuarded := was != nil && was.config.Guarded
+	switch {
+	case is.config.Guarded && !wasGuarded:
+		log.WithField("default", is.bridge.ExternalIDs[model.KeyChecks]).Info("bridge is guarded")
+	case !is.config.Guarded && wasGuarded:
+		log.Info("bridge opted out")
+	}
+	if text := is.config.Problems.String(); text != "" && (was == nil || was.config.Problems.String() != text) {
+		log.WithField("error", text).Error("the bridge's own metadata can't be used as it is")
+	}
+}

@@ -1,0 +1,110 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vifguard/vifguard/controller/openflow"
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
+)
+
+// Inspection is what OVSDB asks for on one guarded bridge beside what its switch has.
+// It is made without the agent, so it is true while the agent is down too.
+type Inspection struct {
+	Bridge *model.Bridge
+	Config model.BridgeConfig
+	Switch error // why the switch couldn't be read; the counters are missing then
+	Ports  []PortInspection
+	Shared []RuleInspection
+}
+
+// PortInspection is one port of an inspected bridge.
+type PortInspection struct {
+	Row     *model.Interface
+	Policy  model.Policy
+	Rules   []RuleInspection        // the port's own rules; none without an OpenFlow port
+	Drops   map[flows.Reason]uint64 // packets by reason, as counted so far
+	InForce bool                    // the switch has exactly the port's rules
+}
+
+// RuleInspection is a rule with its counter.
+type RuleInspection struct {
+	flows.Rule
+	Installed bool // the switch has it, with these actions
+	Packets   uint64
+}
+
+// Inspect reads one bridge. Problems with its switch are part of the result.
+func Inspect(ctx context.Context, b *model.Bridge, profiles map[string]string, runDir string) Inspection {
+	t := newTarget(b, profiles)
+	in := Inspection{Bridge: b, Config: t.config}
+	var have []openflow.Flow
+	if have, in.Switch = readFlows(ctx, ManagementSocket(runDir, b.Name)); in.Switch != nil {
+		in.Switch = fmt.Errorf("bridge %s: %w", b.Name, in.Switch)
+	}
+	byKey := make(map[flows.Key]*openflow.Flow, len(have))
+	byOwner := make(map[flows.VIFID][]*openflow.Flow)
+	for i, f := range have {
+		owner, _, _ := flows.SplitCookie(f.Cookie)
+		byKey[f.Key] = &have[i]
+		byOwner[owner] = append(byOwner[owner], &have[i])
+	}
+	in.Shared = inspectRules(flows.Shared(), t, byKey)
+	for _, row := range b.Interfaces {
+		p := PortInspection{Row: row, Policy: model.Resolve(&t.config, profiles, row), Drops: map[flows.Reason]uint64{}}
+		id := flows.ParseVIFID(row.UUID)
+		if row.OFPort != 0 {
+			p.Rules = inspectRules(flows.Compile(flows.Port{VIF: id, InPort: row.OFPort, Policy: &p.Policy}), t, byKey)
+		}
+		p.InForce = row.OFPort != 0 && in.Switch == nil && len(byOwner[id]) == len(p.Rules)
+		for _, r := range p.Rules {
+			p.InForce = p.InForce && r.Installed
+		}
+		for _, f := range byOwner[id] {
+			if _, reason, _ := flows.SplitCookie(f.Cookie); reason != flows.NoReason {
+				p.Drops[reason] += f.Packets
+			}
+		}
+		in.Ports = append(in.Ports, p)
+	}
+	return in
+}
+
+func readFlows(ctx context.Context, socket string) ([]openflow.Flow, error) {
+	conn, err := openflow.Dial(ctx, socket)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return conn.OwnFlows(ctx)
+}
+
+func inspectRules(rules []flows.Rule, t *target, have map[flows.Key]*openflow.Flow) []RuleInspection {
+	list := make([]RuleInspection, len(rules))
+	for i, r := range rules {
+		list[i].Rule = r
+		want, err := openflow.Encode(&r, t.pipeline())
+		if f := have[want.Key]; err == nil && f != nil {
+			list[i].Installed = f.Entry == want
+			list[i].Packets = f.Packets
+		}
+	}
+	return list
+}
+
+// Pipeline returns where the stages lie on the bridge.
+func (in *Inspection) Pipeline() flows.Pipeline {
+	return flows.Pipeline{First: in.Config.FirstTable, Exit: in.Config.ExitTable}
+}
+
+// Release removes vifguard's flows from a bridge, as the agent does when the bridge
+// opts out, and returns their number.
+func Release(ctx context.Context, runDir, bridge string) (int, error) {
+	conn, err := openflow.Dial(ctx, ManagementSocket(runDir, bridge))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	return conn.Release(ctx)
+}

@@ -1,0 +1,123 @@
+package openflow
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	of "github.com/contiv/libOpenflow/openflow13"
+
+	"github.com/vifguard/vifguard/flows"
+)
+
+var (
+	errWriteOnly = errors.New("this message is only written")
+	errTruncated = errors.New("truncated message")
+)
+
+// Flow is a flow of the switch with its counters.
+type Flow struct {
+	flows.Entry
+	Packets uint64
+	Bytes   uint64
+}
+
+// parseFlowStats reads one part of a flow multipart reply; more says that further
+// parts follow. It copies what it keeps.
+func parseFlowStats(m message) (list []Flow, more bool, err error) {
+	if len(m) < multipartLen {
+		return nil, false, errTruncated
+	}
+	if kind := binary.BigEndian.Uint16(m[headerLen:]); kind != of.MultipartType_Flow {
+		return nil, false, fmt.Errorf("multipart reply of type %d where flows were asked for", kind)
+	}
+	more = binary.BigEndian.Uint16(m[headerLen+2:])&of.OFPMPF_REPLY_MORE != 0
+	for body := m[multipartLen:]; len(body) > 0; {
+		if len(body) < flowStatsLen {
+			return nil, false, errTruncated
+		}
+		n := int(binary.BigEndian.Uint16(body))
+		if n < flowStatsLen || n > len(body) {
+			return nil, false, errTruncated
+		}
+		f, err := parseFlow(body[:n])
+		if err != nil {
+			return nil, false, err
+		}
+		list = append(list, f)
+		body = body[n:]
+	}
+	return list, more, nil
+}
+
+// parseFlow reads one ofp_flow_stats.
+func parseFlow(b []byte) (Flow, error) {
+	rest := b[flowStatsLen:]
+	if len(rest) < 4 {
+		return Flow{}, errTruncated
+	}
+	matchLen := (int(binary.BigEndian.Uint16(rest[2:])) + 7) / 8 * 8
+	if matchLen < 8 || matchLen > len(rest) {
+		return Flow{}, errTruncated
+	}
+	return Flow{
+		Entry: flows.Entry{
+			Key: flows.Key{
+				Table:    b[2],
+				Priority: binary.BigEndian.Uint16(b[12:]),
+				Match:    string(rest[:matchLen]),
+			},
+			Cookie:       binary.BigEndian.Uint64(b[24:]),
+			Instructions: string(rest[matchLen:]),
+		},
+		Packets: binary.BigEndian.Uint64(b[32:]),
+		Bytes:   binary.BigEndian.Uint64(b[40:]),
+	}, nil
+}
+
+// SwitchError is an error that the switch answered with (OpenFlow 1.3 section 7.4.4).
+type SwitchError struct {
+	Type, Code   uint16
+	Experimenter uint32 // 0 for OpenFlow's own errors
+}
+
+func (e *SwitchError) Error() string {
+	if e.Experimenter != 0 {
+		return fmt.Sprintf("the switch answered with error %d of experimenter 0x%x", e.Code, e.Experimenter)
+	}
+	return fmt.Sprintf("the switch answered with error type %d code %d", e.Type, e.Code)
+}
+
+// experimenterError is the error type of errors that an experimenter defines; its
+// code is the experimenter's own type, the experimenter follows (OpenFlow 1.3 A.4.4).
+const experimenterError = 0xffff
+
+func parseError(m message) *SwitchError {
+	if len(m) < errorLen {
+		return &SwitchError{}
+	}
+	e := &SwitchError{Type: binary.BigEndian.Uint16(m[headerLen:]), Code: binary.BigEndian.Uint16(m[headerLen+2:])}
+	if e.Type == experimenterError && len(m) >= errorLen+4 {
+		e.Experimenter = binary.BigEndian.Uint32(m[errorLen:])
+	}
+	return e
+}
+
+// parseBundleControl returns the type of a bundle control message; ok is false when
+// the message is something else.
+func parseBundleControl(m message) (kind uint16, ok bool) {
+	if m.kind() != of.Type_Experimenter || len(m) < bundleControlLen {
+		return 0, false
+	}
+	vendor := binary.BigEndian.Uint32(m[headerLen:])
+	sub := binary.BigEndian.Uint32(m[headerLen+4:])
+	return binary.BigEndian.Uint16(m[experimenterLen+4:]), vendor == of.ONF_EXPERIMENTER_ID && sub == of.Type_BundleCtrl
+}
+
+// parseConfig returns the flags of a get-config reply.
+func parseConfig(m message) (uint16, error) {
+	if len(m) < configLen {
+		return 0, errTruncated
+	}
+	return binary.BigEndian.Uint16(m[headerLen:]), nil
+}

@@ -1,0 +1,78 @@
+package flows
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Key identifies a flow within a switch: OpenFlow 1.3 section 5.2.
+type Key struct {
+	Table    uint8
+	Priority uint16
+	Match    string // struct ofp_match as encoded, with its padding
+}
+
+// Entry is a flow as the switch stores it. Open vSwitch returns the encoded match and
+// instructions byte for byte, so two entries with equal fields are the same flow.
+type Entry struct {
+	Key
+	Cookie       uint64
+	Instructions string // the instructions as encoded
+}
+
+// Op says how a flow is changed.
+type Op uint8
+
+// The operations, as in OpenFlow 1.3 section 7.3.4.1.
+const (
+	Add    Op = iota // adds
+	Modify           // MODIFY_STRICT: replaces the instructions and keeps the counters
+	Delete           // DELETE_STRICT, only where the cookie is vifguard's
+)
+
+func (o Op) String() string {
+	return [...]string{"add", "modify", "delete"}[o]
+}
+
+// Change is one change of one flow.
+type Change struct {
+	Op    Op
+	Entry Entry
+}
+
+// Diff returns the changes that lead from have to want, in an order that depends on
+// nothing but its arguments' contents, deletions first. It is empty exactly when both
+// hold the same entries. Neither list may hold a key twice.
+func Diff(want, have []Entry) []Change {
+	installed := make(map[Key]*Entry, len(have))
+	for i := range have {
+		installed[have[i].Key] = &have[i]
+	}
+	var changes []Change
+	for _, w := range want {
+		h := installed[w.Key]
+		switch {
+		case h == nil:
+			changes = append(changes, Change{Add, w})
+		case h.Cookie != w.Cookie:
+			// Another owner: replacing it in place would hand on its counters.
+			changes = append(changes, Change{Delete, *h}, Change{Add, w})
+		case h.Instructions != w.Instructions:
+			changes = append(changes, Change{Modify, w})
+		}
+		delete(installed, w.Key)
+	}
+	for _, h := range installed {
+		changes = append(changes, Change{Delete, *h})
+	}
+	slices.SortFunc(changes, func(a, b Change) int {
+		return cmp.Or(
+			cmp.Compare(b.Op, a.Op),
+			cmp.Compare(a.Entry.Table, b.Entry.Table),
+			cmp.Compare(b.Entry.Priority, a.Entry.Priority),
+			strings.Compare(a.Entry.Match, b.Entry.Match),
+		)
+	})
+	return changes
+}

@@ -1,0 +1,111 @@
+package flows
+
+// Stage is a table of the pipeline, counted from the bridge's first table.
+type Stage uint8
+
+// The stages in the order in which a packet visits them.
+const (
+	StagePort Stage = iota // classify: trusted, VIF, blocked
+	StageMAC               // Ethernet source and VLAN tags
+	StageARP               // sender MACs inside ARP, RARP and ND; ARP claims; ethertypes
+	StageND                // ND claims; router guard
+	StageIP                // DHCP server guard; IP sources
+	StageDrop              // counts by VIF and reason; lets observed packets on
+	StageExit              // accepted packets leave the pipeline
+	numStages
+)
+
+// StageInfo describes a stage to a reader.
+type StageInfo struct {
+	Stage   Stage
+	Name    string
+	Purpose string
+	Miss    string // what happens to a packet that no rule of a VIF lets on
+}
+
+// Stages returns the pipeline's tables in order.
+func Stages() []StageInfo {
+	return []StageInfo{
+		{StagePort, "port", "classifies the port: trusted and unchecked ports go to exit, blocked ones to drop, checked VIFs load their flags and go on", "drop, unknown-port"},
+		{StageMAC, "mac", "the Ethernet source is one of the VIF's MACs; VLAN tags are refused unless lifted", "drop, mac"},
+		{StageARP, "arp", "sender MACs inside ARP, RARP and ND are the VIF's; ARP speaks only for its bindings; ethertype guard. VIFs with mac alone leave here", "drop, mac (arp once the sender MAC is known to be the VIF's, ethertype for other protocols)"},
+		{StageND, "nd", "neighbour discovery speaks only for the VIF's bindings; router guard", "drop, nd"},
+		{StageIP, "ip", "the source is one of the VIF's bindings; DHCP server guard. Also judges the source of ND for VIFs without ip", "drop, ip (nd for neighbour discovery)"},
+		{StageDrop, "drop", "counts refused packets by VIF and reason, and drops them; packets of observed VIFs go on to exit", "drop"},
+		{StageExit, "exit", "hands accepted packets to NORMAL, or to port-security-exit-table", "drop"},
+	}
+}
+
+func (s Stage) String() string {
+	if s < numStages {
+		return Stages()[s].Name
+	}
+	return "outside"
+}
+
+// Priority bands, the same in every stage. They lie above 32768, the default of
+// ovs-ofctl, so that a flow that somebody adds to table 0 without a priority doesn't
+// take precedence over the guard.
+const (
+	prioGuard     = 40700 // refuses what no binding may allow
+	prioException = 40600 // lets through what needs no binding
+	prioRefuse    = 40500 // refuses what the bindings would let through
+	prioAllow     = 40400 // lets through what a binding allows
+	prioBlame     = 40300 // names the reason for what no binding allowed
+	prioClass     = 40200 // hands a class of packets to the stage that judges it
+	prioRest      = 40100 // the packets of no class
+	prioMiss      = 40000 // everything; above 0, which is left to the bridge's own NORMAL
+)
+
+// Next says where a packet goes after a rule.
+type Next uint8
+
+// The ways on. The zero value drops.
+const (
+	Drop  Next = iota
+	Goto       // to Actions.Stage
+	Leave      // NORMAL, or the bridge's exit table
+)
+
+// Actions is what a rule does: first it loads, then it sends the packet on.
+type Actions struct {
+	Load  *uint32 // replaces the whole register
+	Blame Reason  // replaces the blame; NoReason leaves it
+	Set   Flags   // sets these flags; at most one
+	Next  Next
+	Stage Stage
+}
+
+// Rule is one OpenFlow flow, independent of where the bridge's pipeline starts.
+type Rule struct {
+	Stage    Stage
+	Priority uint16
+	Match    Match
+	Actions  Actions
+	VIF      VIFID  // whose flow it is; 0 for shared ones
+	Counts   Reason // the drop reason that its packet counter counts
+	Why      string // what it is for, in words
+}
+
+// Cookie returns the rule's cookie.
+func (r *Rule) Cookie() uint64 { return NewCookie(r.VIF, r.Counts) }
+
+// Pipeline is where the stages lie on one bridge.
+type Pipeline struct {
+	First uint8 // table of the first stage
+	Exit  int   // table that accepted packets are resubmitted to; -1 for NORMAL
+}
+
+// Table returns the OpenFlow table of a stage.
+func (p Pipeline) Table(s Stage) uint8 { return p.First + uint8(s) }
+
+func goTo(s Stage) Actions              { return Actions{Next: Goto, Stage: s} }
+func blame(r Reason) Actions            { return Actions{Blame: r, Next: Goto, Stage: StageDrop} }
+func blameIn(r Reason, s Stage) Actions { return Actions{Blame: r, Next: Goto, Stage: s} }
+func load(v uint32, s Stage) Actions    { return Actions{Load: &v, Next: Goto, Stage: s} }
+
+// Shadows reports whether a flow of somebody else with this key can take precedence
+// over a stage: it lies in one of the pipeline's tables, not below its rules.
+func (p Pipeline) Shadows(k Key) bool {
+	return k.Table >= p.First && k.Table < p.First+uint8(numStages) && k.Priority >= prioMiss
+}

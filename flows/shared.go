@@ -1,0 +1,155 @@
+package flows
+
+import (
+	"net/netip"
+
+	"github.com/vifguard/vifguard/model"
+)
+
+// Well-known addresses.
+var (
+	unspecified4 = Host(netip.AddrFrom4([4]byte{}))
+	broadcast4   = Host(netip.AddrFrom4([4]byte{255, 255, 255, 255}))
+	unspecified6 = Host(netip.IPv6Unspecified())
+	allRouters   = Host(netip.IPv6LinkLocalAllRouters())         // ff02::2
+	linkScope    = netip.MustParsePrefix("ff02::/16")            // link-local multicast
+	vrrpGroup4   = Host(netip.AddrFrom4([4]byte{224, 0, 0, 18})) // RFC 9568 section 5.1.1.2
+	vrrpGroup6   = Host(netip.MustParseAddr("ff02::12"))         // RFC 9568 section 5.1.2.2
+	anySource    = netip.Prefix{}                                // no condition
+	noMAC        = model.MAC{}                                   // an absent link-layer option
+)
+
+// UDP ports of DHCPv4 (RFC 2131 section 4.1) and DHCPv6 (RFC 8415 section 7.2).
+const (
+	dhcp4Server = 67
+	dhcp4Client = 68
+	dhcp6Client = 546
+	dhcp6Server = 547
+)
+
+// Shared returns the rules that every guarded bridge has, whatever its VIFs.
+func Shared() []Rule {
+	var rs ruleList
+	sharedPort(&rs)
+	sharedMAC(&rs)
+	sharedARP(&rs)
+	sharedND(&rs)
+	sharedIP(&rs)
+	sharedEnd(&rs)
+	return rs.rules
+}
+
+func sharedPort(rs *ruleList) {
+	rs.stage = StagePort
+	rs.add(prioMiss, Match{}, load(uint32(UnknownPort)<<blameShift, StageDrop), "a port that isn't programmed yet sends nothing")
+}
+
+func sharedMAC(rs *ruleList) {
+	rs.stage = StageMAC
+	rs.add(prioGuard, Match{VLAN: Tagged, Flags: FlagMatch{Clear: FlagTagOK}}, blame(VLAN), "VLAN-tagged frames are refused unless lifted")
+	rs.add(prioGuard, Match{Payload: OfType(model.EtherTypeVLAN)}, blame(VLAN), "a second tag hides its payload from the switch")
+	rs.add(prioGuard, Match{Payload: OfType(model.EtherTypeQinQ)}, blame(VLAN), "a second tag hides its payload from the switch")
+	rs.add(prioMiss, Match{}, goTo(StageDrop), "foreign Ethernet source")
+}
+
+// hiddenType is the ICMPv6 type that Open vSwitch shows for a first fragment that ends
+// before the ICMPv6 header.
+const hiddenType ICMPv6 = 0
+
+func sharedARP(rs *ruleList) {
+	rs.stage = StageARP
+	checked, macOnly := FlagMatch{Set: FlagARP}, FlagMatch{Clear: FlagARP}
+	none := noMAC
+
+	for _, t := range []ICMPv6{hiddenType, NeighborSolicitation, NeighborAdvertisement} {
+		frag := IPv6{Fragment: FirstFragment, Inner: t}
+		rs.add(prioGuard, Match{Payload: frag, Flags: checked}, blame(ND), "fragmented neighbour discovery (RFC 6980)")
+		rs.add(prioGuard, Match{Payload: frag, Flags: macOnly}, goTo(StageDrop), "a fragment hides sender MACs from the switch")
+	}
+	for _, nd := range []struct {
+		class                  ICMPv6
+		hidden, bare, readable IPv6
+	}{
+		{NeighborSolicitation, Solicitation(anySource, NS{Target: unspecified6}), Solicitation(anySource, NS{SLL: &none}), Solicitation(anySource, NS{})},
+		{NeighborAdvertisement, Advertisement(NA{Target: unspecified6}), Advertisement(NA{TLL: &none}), Advertisement(NA{})},
+	} {
+		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: checked}, blame(ND), "malformed or with two link-layer options, which the switch shows as target ::")
+		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: macOnly}, goTo(StageDrop), "two link-layer options hide sender MACs from the switch")
+		rs.add(prioAllow, Match{Payload: nd.bare, Flags: checked}, blameIn(ND, StageND), "no link-layer option")
+		rs.add(prioAllow, Match{Payload: nd.bare, Flags: macOnly}, goTo(StageExit), "no link-layer option")
+		rs.add(prioBlame, Match{Payload: nd.readable}, goTo(StageDrop), "foreign link-layer option")
+		rs.add(prioBlame-1, Match{Payload: IPv6{Inner: nd.class}, Flags: checked}, blame(ND), "hop limit other than 255 or code other than 0")
+		rs.add(prioBlame-1, Match{Payload: IPv6{Inner: nd.class}, Flags: macOnly}, goTo(StageDrop), "hop limit other than 255 or code other than 0")
+	}
+	rs.add(prioBlame-1, Match{Payload: ARPPacket{}}, goTo(StageDrop), "foreign sender hardware address")
+	rs.add(prioBlame-1, Match{Payload: RARPPacket{}}, goTo(StageDrop), "RARP other than a VIF's own announcement")
+
+	rs.add(prioClass, Match{Payload: IPv4{}, Flags: checked}, blameIn(IP, StageIP), "IPv4 goes to the source check")
+	rs.add(prioClass, Match{Payload: IPv6{}, Flags: checked}, blameIn(IP, StageND), "IPv6 goes to the ND stage")
+	rs.add(prioRest, Match{Flags: checked}, blame(EtherType), "other protocols are refused unless lifted")
+	rs.add(prioRest, Match{Flags: macOnly}, goTo(StageExit), "only MACs are checked")
+	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
+}
+
+// sharedND judges what only VIFs with ARP send here: neighbour discovery whose
+// link-layer options are good, blamed nd, and all other IPv6, blamed ip.
+func sharedND(rs *ruleList) {
+	rs.stage = StageND
+	for _, t := range []ICMPv6{RouterAdvertisement, Redirect} {
+		rs.add(prioGuard, Match{Payload: IPv6{Inner: t}, Flags: FlagMatch{Clear: FlagRouter}}, blame(Router), "router advertisements and redirects are refused unless lifted")
+	}
+	for _, t := range []ICMPv6{RouterSolicitation, RouterAdvertisement, Redirect} {
+		rs.add(prioGuard-1, Match{Payload: IPv6{Fragment: FirstFragment, Inner: t}}, blame(ND), "fragmented neighbour discovery (RFC 6980)")
+	}
+	rs.add(prioBlame, Match{Payload: Solicitation(unspecified6, NS{})}, goTo(StageDrop), "duplicate address detection for an address that isn't the VIF's, or with an option")
+	toSource := Actions{Set: FlagND, Next: Goto, Stage: StageIP}
+	rs.add(prioClass, Match{Payload: Solicitation(anySource, NS{})}, toSource, "the source of a solicitation goes to the source check")
+	rs.add(prioClass, Match{Payload: IPv6{Inner: NeighborAdvertisement}}, goTo(StageDrop), "advertisement of an address that isn't the VIF's")
+	rs.add(prioRest, Match{Payload: IPv6{}}, goTo(StageIP), "other IPv6 goes to the source check")
+	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
+}
+
+func sharedIP(rs *ruleList) {
+	rs.stage = StageIP
+	guarded := FlagMatch{Clear: FlagDHCPServer}
+	for _, udp := range []UDP{{Dst: dhcp4Client}, {Src: dhcp4Server, Dst: dhcp4Server}} {
+		rs.add(prioGuard, Match{Payload: IPv4{Inner: udp}, Flags: guarded}, blame(DHCPServer), "DHCPv4 server messages are refused unless lifted")
+	}
+	for _, udp := range []UDP{{Dst: dhcp6Client}, {Src: dhcp6Server, Dst: dhcp6Server}} {
+		rs.add(prioGuard, Match{Payload: IPv6{Inner: udp}, Flags: guarded}, blame(DHCPServer), "DHCPv6 server messages are refused unless lifted")
+	}
+	rs.add(prioException, Match{Flags: FlagMatch{Clear: FlagIP | FlagND}}, goTo(StageExit), "IP sources aren't checked")
+
+	ip := FlagMatch{Set: FlagIP}
+	discover := IPv4{Src: unspecified4, Dst: broadcast4, Inner: UDP{Src: dhcp4Client, Dst: dhcp4Server}}
+	rs.add(prioException, Match{Payload: discover, Flags: ip}, goTo(StageExit), "a DHCPv4 client without an address")
+	rs.add(prioException, Match{Payload: IPv6{Src: unspecified6, Dst: allRouters, Inner: RouterSolicitation}, Flags: ip}, goTo(StageExit), "router solicitation before there is an address")
+	for _, t := range []ICMPv6{MLDv1Report, MLDv2Report} {
+		rs.add(prioException, Match{Payload: IPv6{Src: unspecified6, Dst: linkScope, Inner: t}, Flags: ip}, goTo(StageExit), "MLD report before there is an address")
+	}
+	rs.add(prioRefuse, Match{Payload: IPv4{Src: unspecified4}, Flags: ip}, goTo(StageDrop), "source 0.0.0.0, which is also what the switch shows for malformed IPv4")
+	for _, flag := range []Flags{FlagIP, FlagND} {
+		rs.add(prioRefuse, Match{Payload: IPv6{Src: unspecified6}, Flags: FlagMatch{Set: flag}}, goTo(StageDrop), "source ::, whatever prefixes the VIF owns")
+	}
+	rs.add(prioMiss, Match{}, goTo(StageDrop), "foreign IP source")
+}
+
+func sharedEnd(rs *ruleList) {
+	rs.stage = StageDrop
+	rs.add(prioAllow, Match{Blame: UnknownPort}, Actions{}, "packets of ports that aren't programmed yet")
+	rs.rules[len(rs.rules)-1].Counts = UnknownPort
+	rs.add(prioMiss, Match{}, Actions{}, "closed by default")
+	rs.stage = StageExit
+	rs.add(prioMiss, Match{}, Actions{Next: Leave}, "accepted packets leave the pipeline")
+}
+
+// ruleList collects the rules of one owner, stage by stage.
+type ruleList struct {
+	rules []Rule
+	stage Stage
+	vif   VIFID
+}
+
+func (rs *ruleList) add(priority uint16, m Match, a Actions, why string) {
+	rs.rules = append(rs.rules, Rule{Stage: rs.stage, Priority: priority, Match: m, Actions: a, VIF: rs.vif, Why: why})
+}

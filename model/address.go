@@ -1,0 +1,172 @@
+package model
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// MaxAddresses is the number of entries of one key that are read. It bounds what one
+// VIF's metadata can cost; entries beyond it grant nothing and are reported.
+const MaxAddresses = 1024
+
+// Binding says that a MAC address may speak for a prefix. A prefix of length 0
+// widens the check of IP sources only, never ARP or neighbour discovery.
+type Binding struct {
+	MAC    MAC
+	Prefix netip.Prefix // masked; host addresses are /32 and /128
+	Origin string       // where it came from: a key, or OriginLinkLocal
+}
+
+// OriginLinkLocal is the origin of the bindings that every MAC has by itself.
+const OriginLinkLocal = "link-local (EUI-64)"
+
+// IPOnly reports whether the binding widens only the check of IP sources.
+func (b Binding) IPOnly() bool { return b.Prefix.Bits() == 0 }
+
+// String returns ADDRESS, ADDRESS/LENGTH or one of them with @MAC.
+func (b Binding) String() string { return FormatPrefix(b.Prefix) + "@" + b.MAC.String() }
+
+// FormatPrefix writes a host prefix as its address and any other with its length.
+func FormatPrefix(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+func compareBindings(a, b Binding) int {
+	return cmp.Or(
+		a.MAC.Compare(b.MAC),
+		a.Prefix.Addr().Compare(b.Prefix.Addr()),
+		cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()),
+	)
+}
+
+// sortBindings sorts bindings and drops all but the first of equal ones.
+func sortBindings(bs []Binding) []Binding {
+	slices.SortStableFunc(bs, compareBindings)
+	return slices.CompactFunc(bs, func(a, b Binding) bool { return compareBindings(a, b) == 0 })
+}
+
+const prefixValid = "(want e.g. 192.0.2.10, 192.0.2.0/24 or 2001:db8::/64)"
+
+// parsePrefix parses an address or a CIDR prefix that a VIF may own.
+func parsePrefix(s string) (netip.Prefix, error) {
+	var p netip.Prefix
+	if strings.Contains(s, "/") {
+		var err error
+		if p, err = netip.ParsePrefix(s); err != nil {
+			return p, fmt.Errorf("is not an IP prefix %s", prefixValid)
+		}
+	} else {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return p, fmt.Errorf("is not an IP address %s", prefixValid)
+		}
+		p = netip.PrefixFrom(a, a.BitLen())
+	}
+	a := p.Addr()
+	switch {
+	case a.Is4In6():
+		return p, fmt.Errorf("is an IPv4-mapped IPv6 address, which never appears on the wire (want %s)", a.Unmap())
+	case p != p.Masked():
+		return p, fmt.Errorf("has host bits beyond its prefix length (want %s or %s)", p.Masked(), a)
+	case a.IsMulticast():
+		return p, fmt.Errorf("is multicast, which can't be a source %s", prefixValid)
+	case p.IsSingleIP() && (a.IsUnspecified() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})):
+		return p, fmt.Errorf("can't be owned by a VIF %s", prefixValid)
+	}
+	return p, nil
+}
+
+// parseAddresses parses a value of allowed-addresses.
+func parseAddresses(value string, own MAC, ps *Problems) []Binding {
+	var bs []Binding
+	for _, w := range limit(KeyAddresses, splitWords(value), ps) {
+		p, err := parsePrefix(w)
+		if err != nil {
+			ps.add(KeyAddresses, w, "%v", err)
+			continue
+		}
+		bs = append(bs, Binding{MAC: own, Prefix: p, Origin: KeyAddresses})
+	}
+	return bs
+}
+
+// parsePairs parses a value of allowed-address-pairs, in either of its forms.
+func parsePairs(value string, own MAC, ps *Problems) []Binding {
+	if strings.HasPrefix(strings.TrimSpace(value), "[") {
+		return parseNeutronPairs(value, own, ps)
+	}
+	var bs []Binding
+	for _, w := range limit(KeyPairs, splitWords(value), ps) {
+		ip, mac, hasMAC := strings.Cut(w, "@")
+		b, err := newPair(ip, mac, hasMAC, own)
+		if err != nil {
+			ps.add(KeyPairs, w, "%v", err)
+			continue
+		}
+		bs = append(bs, b)
+	}
+	return bs
+}
+
+// parseNeutronPairs parses the JSON list that Neutron's API uses for
+// allowed_address_pairs. Members other than the two addresses are ignored.
+func parseNeutronPairs(value string, own MAC, ps *Problems) []Binding {
+	const valid = `(want e.g. [{"ip_address": "192.0.2.10", "mac_address": "52:54:00:12:34:56"}])`
+	var list []json.RawMessage
+	if err := json.Unmarshal([]byte(value), &list); err != nil {
+		ps.add(KeyPairs, value, "is not a JSON list: %v %s", err, valid)
+		return nil
+	}
+	var bs []Binding
+	for _, raw := range limit(KeyPairs, list, ps) {
+		var pair struct {
+			IP  *string `json:"ip_address"`
+			MAC *string `json:"mac_address"`
+		}
+		if err := json.Unmarshal(raw, &pair); err != nil || pair.IP == nil {
+			ps.add(KeyPairs, string(raw), "is not an object with an ip_address %s", valid)
+			continue
+		}
+		var mac string
+		if pair.MAC != nil {
+			mac = *pair.MAC
+		}
+		b, err := newPair(*pair.IP, mac, pair.MAC != nil, own)
+		if err != nil {
+			ps.add(KeyPairs, string(raw), "%v", err)
+			continue
+		}
+		bs = append(bs, b)
+	}
+	return bs
+}
+
+func newPair(ip, mac string, hasMAC bool, own MAC) (Binding, error) {
+	b := Binding{MAC: own, Origin: KeyPairs}
+	var err error
+	if b.Prefix, err = parsePrefix(ip); err != nil {
+		return b, err
+	}
+	if hasMAC {
+		if b.MAC, err = ParseMAC(mac); err != nil {
+			return b, fmt.Errorf("has a MAC that %w", err)
+		}
+	}
+	return b, nil
+}
+
+// limit cuts a list to MaxAddresses entries and reports what it cut.
+func limit[T any](key string, list []T, ps *Problems) []T {
+	if len(list) <= MaxAddresses {
+		return list
+	}
+	ps.add(key, fmt.Sprintf("%d entries", len(list)), "are too many (want at most %d); the rest grants nothing", MaxAddresses)
+	return list[:MaxAddresses]
+}

@@ -1,0 +1,71 @@
+package model
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Tables that the pipeline needs, and the highest number OpenFlow flows may use:
+// Open vSwitch keeps table 254 for itself.
+const (
+	PipelineTables = 7
+	maxTable       = 253
+)
+
+// BridgeConfig is what a bridge's own metadata asks for: the outcome of
+// [ResolveBridge].
+type BridgeConfig struct {
+	Name          string
+	Guarded       bool     // the bridge opted in
+	Usable        bool     // the switch can be programmed; false leaves its flows as they are
+	Default       Checks   // default of its VIFs
+	UnmarkedBlock bool     // ports without any VIF key are blocked
+	FirstTable    uint8    // table of the first stage
+	ExitTable     int      // accepted packets are resubmitted there; -1 means NORMAL
+	Problems      Problems // metadata that couldn't be used
+}
+
+// openFlow13 is the word of the protocols column that the agent needs.
+const openFlow13 = "OpenFlow13"
+
+// ResolveBridge reads a bridge's own metadata. A wrong table number makes the bridge
+// unusable instead of guessing one: the operator's own flows are in the others.
+func ResolveBridge(b *Bridge) BridgeConfig {
+	c := BridgeConfig{Name: b.Name, Usable: true, ExitTable: -1}
+	value, ok := b.ExternalIDs[KeyChecks]
+	if !ok || strings.TrimSpace(value) == "off" {
+		return c
+	}
+	c.Guarded = true
+	c.Default = parseChecks(KeyChecks, value, &c.Problems)
+	if v, ok := b.ExternalIDs[KeyUnmarked]; ok {
+		c.UnmarkedBlock = v == "block"
+		if v != "block" && v != "trust" {
+			c.Problems.add(KeyUnmarked, v, "is not valid (want block or trust); trust is used")
+		}
+	}
+	if v, ok := b.ExternalIDs[KeyFirstTable]; ok {
+		n, err := strconv.ParseUint(v, 10, 8)
+		if err != nil || n > maxTable-PipelineTables+1 {
+			c.Usable = false
+			c.Problems.add(KeyFirstTable, v, "is not valid (want a number from 0 to %d); nothing is programmed", maxTable-PipelineTables+1)
+		}
+		c.FirstTable = uint8(n)
+	}
+	if v, ok := b.ExternalIDs[KeyExitTable]; ok && c.Usable {
+		n, err := strconv.ParseUint(v, 10, 8)
+		inside := n >= uint64(c.FirstTable) && n < uint64(c.FirstTable)+PipelineTables
+		if err != nil || n > maxTable || inside {
+			c.Usable = false
+			c.Problems.add(KeyExitTable, v, "is not valid (want a number from 0 to %d outside the stages' tables %d to %d); nothing is programmed",
+				maxTable, c.FirstTable, c.FirstTable+PipelineTables-1)
+		}
+		c.ExitTable = int(n)
+	}
+	if len(b.Protocols) > 0 && !slices.Contains(b.Protocols, openFlow13) {
+		c.Usable = false
+		c.Problems.add("protocols", strings.Join(b.Protocols, ","), "excludes %s, which vifguard speaks; nothing is programmed (add it with: ovs-vsctl add bridge %s protocols %s)", openFlow13, b.Name, openFlow13)
+	}
+	return c
+}

@@ -1,0 +1,182 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Checks says how far a VIF is checked. Each level includes those before it.
+type Checks uint8
+
+// The levels, in the order of the pipeline's stages.
+const (
+	CheckNone      Checks = iota // nothing
+	CheckMAC                     // sender MACs
+	CheckMACARP                  // also ARP and neighbour discovery claims, and the guards
+	CheckMACARPIP                // also IP sources
+	checkAuto                    // CheckMAC, or CheckMACARPIP once an address is declared
+	checkBlock                   // everything is dropped
+	checkUndefined               // the key isn't there
+)
+
+// ARP reports whether ARP and neighbour discovery claims are checked and the
+// guards are on.
+func (c Checks) ARP() bool { return c == CheckMACARP || c == CheckMACARPIP }
+
+// IP reports whether IP sources are checked.
+func (c Checks) IP() bool { return c == CheckMACARPIP }
+
+// String returns the value of port-security that means c; "" for CheckNone.
+func (c Checks) String() string {
+	switch c {
+	case CheckMAC:
+		return "mac"
+	case CheckMACARP:
+		return "mac,arp"
+	case CheckMACARPIP:
+		return "mac,arp,ip"
+	}
+	return ""
+}
+
+// checksValid lists the valid values of port-security in an error message.
+const checksValid = "is not valid (want auto, mac, mac,arp, mac,arp,ip, off or block)"
+
+// parseChecks parses a value of port-security. An unusable value counts as
+// mac,arp,ip, the strictest policy that lets a correctly declared VIF work.
+func parseChecks(key, value string, ps *Problems) Checks {
+	words := splitWords(value)
+	slices.Sort(words)
+	switch strings.Join(slices.Compact(words), ",") {
+	case "auto":
+		return checkAuto
+	case "off":
+		return CheckNone
+	case "block":
+		return checkBlock
+	case "mac":
+		return CheckMAC
+	case "arp,mac":
+		return CheckMACARP
+	case "arp,ip,mac":
+		return CheckMACARPIP
+	}
+	ps.add(key, value, "%s; mac,arp,ip is used", checksValid)
+	return CheckMACARPIP
+}
+
+// Action says what happens to a packet that fails a check.
+type Action uint8
+
+// The actions.
+const (
+	Enforce         Action = iota // it is dropped
+	Observe                       // it passes and is counted
+	actionUndefined               // the key isn't there
+)
+
+func (a Action) String() string {
+	if a == Observe {
+		return "observe"
+	}
+	return "enforce"
+}
+
+func parseAction(key, value string, ps *Problems) Action {
+	switch strings.TrimSpace(value) {
+	case "enforce":
+		return Enforce
+	case "observe":
+		return Observe
+	}
+	ps.add(key, value, "is not valid (want enforce or observe); enforce is used")
+	return Enforce
+}
+
+// Allow lists the guards that are lifted for a VIF.
+type Allow struct {
+	DHCPServer  bool     // DHCPv4 and DHCPv6 server messages
+	Router      bool     // router advertisements and ICMPv6 redirects
+	PriorityTag bool     // one 802.1Q tag of VID 0
+	VLANTrunk   bool     // one 802.1Q tag of any VID
+	EtherTypes  []uint16 // further ethertypes, ascending
+}
+
+// String returns the value of port-security-allow that means a.
+func (a Allow) String() string {
+	var w []string
+	add := func(on bool, word string) {
+		if on {
+			w = append(w, word)
+		}
+	}
+	add(a.DHCPServer, "dhcp-server")
+	add(a.Router, "router")
+	add(a.PriorityTag, "priority-tag")
+	add(a.VLANTrunk, "vlan-trunk")
+	for _, t := range a.EtherTypes {
+		w = append(w, fmt.Sprintf("ethertype:0x%04x", t))
+	}
+	return strings.Join(w, ",")
+}
+
+const allowValid = "(want dhcp-server, router, priority-tag, vlan-trunk or ethertype:0xNNNN)"
+
+func parseAllow(key, value string, ps *Problems) Allow {
+	var a Allow
+	for _, w := range splitWords(value) {
+		switch w {
+		case "dhcp-server":
+			a.DHCPServer = true
+		case "router":
+			a.Router = true
+		case "priority-tag":
+			a.PriorityTag = true
+		case "vlan-trunk":
+			a.VLANTrunk = true
+		default:
+			t, reason := parseEtherType(w)
+			if reason != "" {
+				ps.add(key, w, "%s", reason)
+				continue
+			}
+			a.EtherTypes = append(a.EtherTypes, t)
+		}
+	}
+	slices.Sort(a.EtherTypes)
+	a.EtherTypes = slices.Compact(a.EtherTypes)
+	return a
+}
+
+// Ethertypes that the stages judge themselves, so that ethertype:0xNNNN can't lift them.
+const (
+	EtherTypeIPv4    = 0x0800
+	EtherTypeARP     = 0x0806
+	EtherTypeRARP    = 0x8035
+	EtherTypeVLAN    = 0x8100
+	EtherTypeIPv6    = 0x86dd
+	EtherTypeQinQ    = 0x88a8
+	minEtherType     = 0x0600 // smaller values are 802.3 lengths
+	etherTypeKeyword = "ethertype:"
+)
+
+// parseEtherType parses ethertype:0xNNNN; reason is "" when it succeeds.
+func parseEtherType(word string) (t uint16, reason string) {
+	digits, ok := strings.CutPrefix(word, etherTypeKeyword+"0x")
+	if !ok {
+		return 0, "is not a guard " + allowValid
+	}
+	n, err := strconv.ParseUint(digits, 16, 16)
+	if err != nil || n < minEtherType {
+		return 0, "is not an ethertype (want 0x0600 to 0xffff, e.g. ethertype:0x88cc)"
+	}
+	switch n {
+	case EtherTypeIPv4, EtherTypeARP, EtherTypeRARP, EtherTypeIPv6:
+		return 0, "is always judged by its own stage and can't be lifted; use port-security to lift checks"
+	case EtherTypeVLAN, EtherTypeQinQ:
+		return 0, "is a VLAN tag; use priority-tag or vlan-trunk"
+	}
+	return uint16(n), ""
+}

@@ -1,0 +1,53 @@
+package model
+
+// Host is one consistent view of the OVSDB of a host, reduced to the columns that
+// vifguard reads. A Host and everything it points to is immutable once published:
+// a change makes new values, so an unchanged pointer means an unchanged row.
+type Host struct {
+	Bridges  []*Bridge         // every bridge, guarded or not, sorted by name
+	Profiles map[string]string // profile name to its words, from Open_vSwitch.external_ids:port-security-profile-NAME
+}
+
+// Bridge is one row of OVSDB's Bridge table with the interfaces of all its ports.
+type Bridge struct {
+	UUID        string // row UUID
+	Name        string
+	ExternalIDs map[string]string
+	Protocols   []string     // the protocols column; empty means Open vSwitch's default, which includes OpenFlow13
+	FailMode    string       // "standalone", "secure", or "" for unset (treated as standalone by Open vSwitch)
+	Interfaces  []*Interface // sorted by name, then UUID
+}
+
+// Interface is one row of OVSDB's Interface table. Its identity is the row's UUID:
+// names and OpenFlow port numbers change and are reused.
+type Interface struct {
+	UUID        string // row UUID
+	Name        string
+	Port        string // name of the Port row that holds it; differs from Name for bonds
+	Type        string // "", "internal", "patch", "vxlan", "dummy", ...
+	OFPort      uint32 // OpenFlow port number; 0 while Open vSwitch has assigned none
+	ExternalIDs map[string]string
+}
+
+// Bridge returns the bridge of that name, or nil.
+func (h *Host) Bridge(name string) *Bridge {
+	for _, b := range h.Bridges {
+		if b.Name == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// FindInterface returns the interface of that name and its bridge, or nil, nil.
+// An interface name is unique within a host.
+func (h *Host) FindInterface(name string) (*Bridge, *Interface) {
+	for _, b := range h.Bridges {
+		for _, i := range b.Interfaces {
+			if i.Name == name {
+				return b, i
+			}
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,81 @@
+package model
+
+import "strings"
+
+// settings are the parts of a policy that an interface, a profile or a bridge can
+// set. A part that isn't set keeps its undefined value and an empty origin.
+type settings struct {
+	checks       Checks
+	checksOrigin string
+	action       Action
+	actionOrigin string
+	allow        Allow
+	allowOrigin  string
+}
+
+// unset returns settings in which nothing is set.
+func unset() settings {
+	return settings{checks: checkUndefined, action: actionUndefined}
+}
+
+// orElse fills what s leaves open from t.
+func (s settings) orElse(t settings) settings {
+	if s.checksOrigin == "" {
+		s.checks, s.checksOrigin = t.checks, t.checksOrigin
+	}
+	if s.actionOrigin == "" {
+		s.action, s.actionOrigin = t.action, t.actionOrigin
+	}
+	if s.allowOrigin == "" {
+		s.allow, s.allowOrigin = t.allow, t.allowOrigin
+	}
+	return s
+}
+
+// ownSettings reads the keys of the interface itself.
+func ownSettings(i *Interface, ps *Problems) settings {
+	s := unset()
+	if v, ok := i.ExternalIDs[KeyChecks]; ok {
+		s.checks, s.checksOrigin = parseChecks(KeyChecks, v, ps), KeyChecks
+	}
+	if v, ok := i.ExternalIDs[KeyAction]; ok {
+		s.action, s.actionOrigin = parseAction(KeyAction, v, ps), KeyAction
+	}
+	if v, ok := i.ExternalIDs[KeyAllow]; ok {
+		s.allow, s.allowOrigin = parseAllow(KeyAllow, v, ps), KeyAllow
+	}
+	return s
+}
+
+// profileSettings reads the words of a profile: checks=, action= and allow=.
+func profileSettings(name string, profiles map[string]string, ps *Problems) settings {
+	s := unset()
+	text, ok := profiles[name]
+	if !ok {
+		ps.add(KeyProfile, name, "is unknown (define it in Open_vSwitch external_ids as %sNAME, e.g. \"checks=mac,arp allow=router\")", ProfilePrefix)
+		return s
+	}
+	key := ProfilePrefix + name
+	origin := "profile " + name
+	for _, w := range strings.Fields(text) {
+		word, value, _ := strings.Cut(w, "=")
+		switch word {
+		case "checks":
+			s.checks, s.checksOrigin = parseChecks(key, value, ps), origin
+		case "action":
+			s.action, s.actionOrigin = parseAction(key, value, ps), origin
+		case "allow":
+			s.allow, s.allowOrigin = parseAllow(key, value, ps), origin
+		default:
+			ps.add(key, w, "is not part of a profile (want words such as checks=mac,arp action=observe allow=router,dhcp-server)")
+		}
+	}
+	return s
+}
+
+// ParseProfile checks the words of a profile and returns what can't be used.
+func ParseProfile(name, text string) Problems {
+	var ps Problems
+	profileSettings(name, map[string]string{name: text}, &ps)
+	return ps
+}

@@ -1,0 +1,91 @@
+package model
+
+// State is what the agent reports of a VIF.
+type State string
+
+// The states of a VIF.
+//
+//	           no OpenFlow port yet, or the switch hasn't confirmed
+//	                            |
+//	                         pending
+//	                            |  confirmed
+//	   +-----------+------------+-----------+
+//	enforced    observed       off       blocked
+//
+// A change of policy moves directly between the lower four; losing the OpenFlow port
+// leads back to pending.
+const (
+	StateEnforced State = "enforced"
+	StateObserved State = "observed"
+	StateOff      State = "off"
+	StateBlocked  State = "blocked"
+	StatePending  State = "pending"
+)
+
+// Status is what the agent writes on one interface. An empty field means that the
+// key is absent.
+type Status struct {
+	State  State
+	Checks string
+	Error  string
+	Seq    string
+	HasSeq bool // Seq is present even when it is empty
+}
+
+// StateOf returns the state of a VIF whose policy the switch has confirmed.
+func StateOf(p *Policy) State {
+	switch p.Mode {
+	case Off:
+		return StateOff
+	case Blocked:
+		if p.Action == Observe {
+			return StateObserved
+		}
+		return StateBlocked
+	}
+	if p.Action == Observe {
+		return StateObserved
+	}
+	return StateEnforced
+}
+
+// StatusOf returns what is reported of a VIF whose policy the switch has confirmed.
+func StatusOf(p *Policy, i *Interface, bridge Problems) Status {
+	s := Status{State: StateOf(p), Checks: p.Checks.String(), Error: p.errorText(bridge)}
+	s.Seq, s.HasSeq = i.ExternalIDs[KeySeq]
+	return s
+}
+
+// PendingStatus returns what is reported of a VIF whose policy isn't in force yet.
+// Its sequence number stays what it was: that of the metadata in force before.
+func PendingStatus(p *Policy, i *Interface, bridge Problems) Status {
+	s := Status{State: StatePending, Error: p.errorText(bridge)}
+	s.Seq, s.HasSeq = i.ExternalIDs[KeyStatusSeq]
+	return s
+}
+
+func (p *Policy) errorText(bridge Problems) string {
+	return append(append(Problems{}, p.Problems...), bridge...).String()
+}
+
+// Changes compares the status with the keys on the interface and returns the
+// keys to set and to delete; both are empty when nothing changed.
+func (s Status) Changes(i *Interface) (set map[string]string, del []string) {
+	want := func(key, value string, present bool) {
+		have, ok := i.ExternalIDs[key]
+		switch {
+		case present && (!ok || have != value):
+			if set == nil {
+				set = make(map[string]string, 4)
+			}
+			set[key] = value
+		case !present && ok:
+			del = append(del, key)
+		}
+	}
+	want(KeyStatusState, string(s.State), s.State != "")
+	want(KeyStatusChecks, s.Checks, s.Checks != "")
+	want(KeyStatusError, s.Error, s.Error != "")
+	want(KeyStatusSeq, s.Seq, s.HasSeq)
+	return set, del
+}

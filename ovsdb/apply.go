@@ -1,0 +1,113 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
+)
+
+// maxBatch bounds the edits of one transaction, so that ovsdb-server isn't busy
+// with a single client for long.
+const maxBatch = 500
+
+const externalIDs = "external_ids"
+
+// Edit is a change of single external_ids keys of one row. Keys not named here,
+// other writers' among them, stay as they are. A key in both Set and Delete is set.
+type Edit struct {
+	Table  Table // TableInterface, TableBridge or TableOpenvSwitch
+	UUID   string
+	Set    map[string]string
+	Delete []string
+}
+
+// Apply makes the edits in one transaction: all or, on an error, none of them (more
+// than 500 edits go in several transactions, and the ones before the error stay).
+// Applying an edit again changes nothing. A row that vanished is no error: its UUID
+// is in missing. Host shows the edits as soon as Apply returned without error.
+//
+// A ctx without deadline gets one of 5 s. After context.DeadlineExceeded and
+// ErrNotConnected it is unknown whether the server still made the edits.
+func (c *Client) Apply(ctx context.Context, edits []Edit) (missing []string, err error) {
+	ctx, cancel := withDeadline(ctx, applyTimeout)
+	defer cancel()
+	for batch := range slices.Chunk(edits, maxBatch) {
+		gone, err := c.applyBatch(ctx, batch)
+		missing = append(missing, gone...)
+		if err != nil {
+			return missing, fmt.Errorf("write external_ids of %d rows: %w", len(batch), err)
+		}
+	}
+	return missing, nil
+}
+
+func (c *Client) applyBatch(ctx context.Context, edits []Edit) (missing []string, err error) {
+	ops := make([]libovsdb.Operation, 0, len(edits)+1)
+	for _, e := range edits {
+		op, err := e.operation()
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, op)
+	}
+	comment := fmt.Sprintf("vifguard: external_ids of %d rows", len(edits))
+	ops = append(ops, libovsdb.Operation{Op: libovsdb.OperationComment, Comment: &comment})
+	results, err := call(ctx, c, func(ctx context.Context) ([]libovsdb.OperationResult, error) {
+		return c.lib.Transact(ctx, ops...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if failed, err := libovsdb.CheckOperationResults(results, ops); err != nil {
+		for _, f := range failed {
+			err = errors.Join(err, f)
+		}
+		return nil, err
+	}
+	for i, e := range edits {
+		if results[i].Count == 0 {
+			missing = append(missing, e.UUID)
+			continue
+		}
+		// The event may come later than the reply. It is also what fires Changed,
+		// if the edit did change something.
+		c.markUUID(e.Table, e.UUID)
+	}
+	return missing, nil
+}
+
+// operation returns the edit as one mutate operation. A key is deleted before it is
+// inserted, since an insert doesn't overwrite.
+func (e Edit) operation() (libovsdb.Operation, error) {
+	switch e.Table {
+	case TableInterface, TableBridge, TableOpenvSwitch:
+	default:
+		return libovsdb.Operation{}, fmt.Errorf("edit of row %s: table %q has no keys to edit", e.UUID, e.Table)
+	}
+	if !libovsdb.IsValidUUID(e.UUID) {
+		return libovsdb.Operation{}, fmt.Errorf("edit of a row in table %s: %q is no UUID", e.Table, e.UUID)
+	}
+	keys := slices.AppendSeq(slices.Clone(e.Delete), maps.Keys(e.Set))
+	slices.Sort(keys)
+	remove := libovsdb.OvsSet{GoSet: []any{}}
+	for _, k := range slices.Compact(keys) {
+		remove.GoSet = append(remove.GoSet, k)
+	}
+	insert := libovsdb.OvsMap{GoMap: make(map[any]any, len(e.Set))}
+	for k, v := range e.Set {
+		insert.GoMap[k] = v
+	}
+	return libovsdb.Operation{
+		Op:    libovsdb.OperationMutate,
+		Table: string(e.Table),
+		Where: []libovsdb.Condition{libovsdb.NewCondition("_uuid", libovsdb.ConditionEqual, libovsdb.UUID{GoUUID: e.UUID})},
+		Mutations: []libovsdb.Mutation{
+			*libovsdb.NewMutation(externalIDs, libovsdb.MutateOperationDelete, remove),
+			*libovsdb.NewMutation(externalIDs, libovsdb.MutateOperationInsert, insert),
+		},
+	}, nil
+}

@@ -1,0 +1,260 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/vifguard/vifguard/model"
+)
+
+func TestHost(t *testing.T) {
+	s := startServer(t)
+	s.vsctl("add-br br1 -- add-br br0",
+		"-- set Bridge br0 fail_mode=secure protocols=OpenFlow13,OpenFlow10 external_ids:port-security=auto",
+		"-- add-port br0 tap1 -- set Interface tap1 ofport=7 external_ids:attached-mac=02:00:00:00:00:01",
+		"-- add-port br0 failed -- set Interface failed ofport=-1 type=vxlan",
+		"-- add-port br0 fresh",
+		"-- add-port br0 top -- set Interface top ofport=4294967039",
+		"-- add-bond br0 bond0 eth1 eth0 -- set Interface eth0 ofport=1",
+		"-- set Interface br0 ofport=65534",
+		"-- set Open_vSwitch . external_ids:port-security-profile-fw=checks=mac,arp external_ids:system-id=h1",
+		"external_ids:port-security-profile-=nameless")
+	c := s.dial()
+	none := map[string]string{}
+	want := &model.Host{
+		Profiles: map[string]string{"fw": "checks=mac,arp"},
+		Bridges: []*model.Bridge{{
+			Name: "br0", FailMode: "secure", Protocols: []string{"OpenFlow10", "OpenFlow13"},
+			ExternalIDs: map[string]string{"port-security": "auto"},
+			Interfaces: []*model.Interface{
+				{Name: "br0", Port: "br0", Type: "internal", OFPort: 0xfffffffe, ExternalIDs: none},
+				{Name: "eth0", Port: "bond0", OFPort: 1, ExternalIDs: none},
+				{Name: "eth1", Port: "bond0", ExternalIDs: none},
+				{Name: "failed", Port: "failed", Type: "vxlan", ExternalIDs: none},
+				{Name: "fresh", Port: "fresh", ExternalIDs: none},
+				{Name: "tap1", Port: "tap1", OFPort: 7, ExternalIDs: map[string]string{"attached-mac": "02:00:00:00:00:01"}},
+				{Name: "top", Port: "top", OFPort: 0xfffffeff, ExternalIDs: none},
+			},
+		}, {
+			Name: "br1", ExternalIDs: none,
+			Interfaces: []*model.Interface{{Name: "br1", Port: "br1", Type: "internal", ExternalIDs: none}},
+		}},
+	}
+	ignore := cmp.Options{
+		cmpopts.IgnoreFields(model.Bridge{}, "UUID"), cmpopts.IgnoreFields(model.Interface{}, "UUID"), cmpopts.EquateEmpty(),
+	}
+	if diff := cmp.Diff(want, c.Host(), ignore); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got, want := find(c.Host(), "tap1").UUID, s.vsctl("get Interface tap1 _uuid"); got != want {
+		t.Errorf("UUID %s, want %s", got, want)
+	}
+	if got, want := c.RootUUID(), s.vsctl("get Open_vSwitch . _uuid"); got != want {
+		t.Errorf("RootUUID %s, want %s", got, want)
+	}
+	if c.Host() != c.Host() {
+		t.Error("an unchanged host is another value")
+	}
+}
+
+// Each step changes one thing and says which interfaces of br0 may be new values.
+func TestHostFollowsChanges(t *testing.T) {
+	s := startServer(t)
+	s.vsctl("add-br br0 -- add-br br1 -- add-port br0 tap1 -- add-port br0 tap2 -- add-port br0 tap3")
+	c := s.dial()
+	steps := []struct {
+		cmd  string
+		ok   func(*model.Host) bool
+		new  string // names, separated by spaces
+		same bool   // br0's pointer stays
+	}{
+		{"set Interface tap2 external_ids:a=b", func(h *model.Host) bool { return id(h, "tap2", "a") == "b" }, "tap2", false},
+		{"set Interface tap2 ofport=9", func(h *model.Host) bool { return find(h, "tap2").OFPort == 9 }, "tap2", false},
+		{"clear Interface tap2 ofport", func(h *model.Host) bool { return find(h, "tap2").OFPort == 0 }, "tap2", false},
+		{"add-port br0 tap0", func(h *model.Host) bool { return find(h, "tap0") != nil }, "tap0", false},
+		{"del-port tap3", func(h *model.Host) bool { return find(h, "tap3") == nil }, "", false},
+		{"set Bridge br0 fail_mode=secure", func(h *model.Host) bool { return h.Bridge("br0").FailMode == "secure" }, "", false},
+		{"set Bridge br0 protocols=OpenFlow13", func(h *model.Host) bool { return len(h.Bridge("br0").Protocols) == 1 }, "", false},
+		{"clear Bridge br0 fail_mode", func(h *model.Host) bool { return h.Bridge("br0").FailMode == "" }, "", false},
+		{"add-port br1 other", func(h *model.Host) bool { return find(h, "other") != nil }, "", true},
+		{"add-br br2", func(h *model.Host) bool { return h.Bridge("br2") != nil }, "", true},
+		{"del-br br2", func(h *model.Host) bool { return h.Bridge("br2") == nil }, "", true},
+		{"set Open_vSwitch . external_ids:port-security-profile-x=y", func(h *model.Host) bool { return h.Profiles["x"] == "y" }, "", true},
+		{"remove Open_vSwitch . external_ids port-security-profile-x", func(h *model.Host) bool { return len(h.Profiles) == 0 }, "", true},
+		{"add-bond br0 bond0 s1 s2", func(h *model.Host) bool { return find(h, "s2") != nil }, "s1 s2", false},
+		{"del-port bond0 -- add-port br0 s1", func(h *model.Host) bool { return find(h, "s1").Port == "s1" && find(h, "s2") == nil }, "s1", false},
+		{"del-port tap1 -- add-port br1 tap1", func(h *model.Host) bool { b, _ := h.FindInterface("tap1"); return b != nil && b.Name == "br1" }, "", false},
+	}
+	for _, step := range steps {
+		before := c.Host()
+		s.vsctl(step.cmd)
+		after := s.wait(c, step.cmd, step.ok)
+		br := after.Bridge("br0")
+		if same := br == before.Bridge("br0"); same != step.same {
+			t.Errorf("%s: br0's pointer stayed: %t", step.cmd, same)
+		}
+		for _, i := range br.Interfaces {
+			if i != find(before, i.Name) && !strings.Contains(" "+step.new+" ", " "+i.Name+" ") {
+				t.Errorf("%s: %s is a new value", step.cmd, i.Name)
+			}
+		}
+		c.Resync()
+		if again := c.Host(); again != after {
+			t.Errorf("%s: reading all again differs:\n%s\nfrom\n%s", step.cmd, dump(again), dump(after))
+		}
+	}
+}
+
+func TestOnlyNamedColumnsAreMonitored(t *testing.T) {
+	s := startServer(t)
+	s.vsctl("add-br br0 -- add-port br0 tap1")
+	c := s.dial()
+	// Events come in order: behind this one there is none of before.
+	s.vsctl("set Bridge br0 external_ids:mark=1")
+	h := s.wait(c, "the first mark", func(h *model.Host) bool { return h.Bridge("br0").ExternalIDs["mark"] == "1" })
+	s.vsctl("set Interface tap1 statistics:rx_packets=1 mtu_request=1400")
+	s.vsctl("set Port tap1 tag=5")
+	s.vsctl("set Open_vSwitch . other_config:x=y")
+	s.vsctl("set Bridge br0 external_ids:mark=2")
+	var got dirty
+	for got.empty() {
+		select {
+		case <-c.Changed():
+		case <-time.After(patience):
+			t.Fatal("no event")
+		}
+		c.dirtyMu.Lock()
+		got = c.dirty
+		c.dirtyMu.Unlock()
+	}
+	want := dirty{bridges: map[string]struct{}{h.Bridge("br0").UUID: {}}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(dirty{})); diff != "" {
+		t.Errorf("events for columns nobody reads, -want +got:\n%s", diff)
+	}
+}
+
+func TestEmptyDatabase(t *testing.T) {
+	s := newServer(t)
+	s.start()
+	c := s.dial()
+	if h := c.Host(); len(h.Bridges) != 0 || c.RootUUID() != "" {
+		t.Errorf("host of an empty database:\n%s", dump(h))
+	}
+	s.vsctl("add-br br0")
+	s.wait(c, "the first bridge", func(h *model.Host) bool { return h.Bridge("br0") != nil })
+}
+
+func TestDialErrors(t *testing.T) {
+	s := startServer(t)
+	dead := s.path("dead")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	_ = l.Close()
+	other := &server{tb: t, dir: s.path("o")}
+	if err := os.Mkdir(other.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	schema := other.path("schema")
+	if err := os.WriteFile(schema, []byte(`{"name":"Other","version":"1.0.0","tables":{"T":{"columns":{"c":{"type":"string"}}}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other.run("ovsdb-tool", "create", other.path("db"), schema)
+	other.start()
+	for _, tt := range []struct {
+		endpoint string
+		cause    error
+		text     string
+	}{
+		{"unix:" + s.path("nothing"), fs.ErrNotExist, "doesn't exist"},
+		{"unix:" + dead, syscall.ECONNREFUSED, "no ovsdb-server listens"},
+		{other.endpoint(), ErrNoDatabase, "no Open_vSwitch database"},
+		{"unix:relative", nil, "absolute path"},
+		{"punix:/x", nil, "want unix:PATH"},
+		{"tcp:", nil, "want tcp:HOST:PORT"},
+	} {
+		c, err := Dial(context.Background(), tt.endpoint, nil)
+		if err == nil {
+			c.Close()
+			t.Errorf("Dial %s: no error", tt.endpoint)
+			continue
+		}
+		if tt.cause != nil && !errors.Is(err, tt.cause) || !strings.Contains(err.Error(), tt.text) {
+			t.Errorf("Dial %s: %v; want %q wrapping %v", tt.endpoint, err, tt.text, tt.cause)
+		}
+	}
+}
+
+func TestDialPermission(t *testing.T) {
+	if os.Getuid() == 0 {
+		// Root may open any socket: what is left to check is the sentence.
+		err := dialError("unix:/x", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "no permission") {
+			t.Error(err)
+		}
+		return
+	}
+	s := startServer(t)
+	if err := os.Chmod(s.path("sock"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Dial(context.Background(), s.endpoint(), nil); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("Dial: %v", err)
+	}
+}
+
+func TestDoneOnLossAndClose(t *testing.T) {
+	s := startServer(t)
+	s.vsctl("add-br br0")
+	closed, lost := s.dial(), s.dial()
+	closed.Close()
+	closed.Close()
+	waitDone(t, closed)
+	s.signal(syscall.SIGKILL)
+	waitDone(t, lost)
+	if h := lost.Host(); h.Bridge("br0") == nil {
+		t.Errorf("the replica went with the connection:\n%s", dump(h))
+	}
+	for _, c := range []*Client{closed, lost} {
+		if _, err := c.Apply(context.Background(), []Edit{{Table: TableOpenvSwitch, UUID: c.RootUUID()}}); !errors.Is(err, ErrNotConnected) {
+			t.Errorf("Apply: %v", err)
+		}
+		if err := c.Ping(context.Background()); !errors.Is(err, ErrNotConnected) {
+			t.Errorf("Ping: %v", err)
+		}
+	}
+}
+
+func TestResyncAfterDroppedEvent(t *testing.T) {
+	c := &Client{changed: make(chan struct{}, 1)}
+	log := newLibLog(orDiscard(nil), c.Resync)
+	log.WithName("cache").V(0).Info("another message")
+	if len(c.Changed()) != 0 {
+		t.Error("resync for any message")
+	}
+	log.WithName("cache").V(0).Info(droppedEvent)
+	if len(c.Changed()) != 1 || !c.dirty.all {
+		t.Error("no resync after a dropped event")
+	}
+}
+
+func waitDone(t *testing.T, c *Client) {
+	t.Helper()
+	select {
+	case <-c.Done():
+	case <-time.After(patience):
+		t.Fatal("Done isn't closed")
+	}
+}

@@ -1,0 +1,363 @@
+package ovsdb
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/vifguard/vifguard/model"
+)
+
+// replica is what a view reads: private copies of rows, nil for a missing one.
+type replica interface {
+	root() *rootRow
+	bridge(uuid string) *bridgeRow
+	port(uuid string) *portRow
+	iface(uuid string) *interfaceRow
+}
+
+// dirty says which rows a view must read again.
+type dirty struct {
+	all, root              bool
+	bridges, ports, ifaces map[string]struct{}
+}
+
+// view computes Hosts from a replica. It remembers who refers to whom, so that a
+// changed row costs its bridge and not the host; whatever is rare (a bridge comes
+// or goes, a row with two referrers) is left to the full rebuild.
+type view struct {
+	host     *model.Host
+	rootUUID string
+	roots    []string          // Open_vSwitch.bridges, sorted
+	profiles map[string]string // of host, or newer until published
+	bridges  map[string]*bridgeNode
+	ports    map[string]*portNode        // every port referred to by a bridge, present or not
+	owner    map[string]string           // interface to the port that refers to it
+	ifaces   map[string]*model.Interface // every interface present with an owner
+	shared   bool                        // some row has two referrers
+}
+
+type bridgeNode struct {
+	bridge *model.Bridge // as last published
+	row    *model.Bridge // the row's own columns as last read
+	ports  []string      // sorted
+}
+
+type portNode struct {
+	name, bridge string // bridge is a UUID
+	ifaces       []string
+}
+
+// newView returns a view that reuses the values of seed where rows are equal.
+func newView(seed *model.Host) *view {
+	v := &view{host: seed, bridges: map[string]*bridgeNode{}, ifaces: map[string]*model.Interface{}}
+	if seed == nil {
+		v.host = &model.Host{}
+		return v
+	}
+	for _, b := range seed.Bridges {
+		v.bridges[b.UUID] = &bridgeNode{bridge: b}
+		for _, i := range b.Interfaces {
+			v.ifaces[i.UUID] = i
+		}
+	}
+	return v
+}
+
+// refresh reads the dirty rows and returns the Host. The result doesn't depend on
+// what is dirty, provided that all changed rows are.
+func (v *view) refresh(r replica, d dirty) *model.Host {
+	if d.all || v.shared || !v.update(r, d) {
+		v.rebuild(r)
+	}
+	return v.host
+}
+
+// rebuild reads every row. Nothing but the values to reuse is taken from before.
+func (v *view) rebuild(r replica) {
+	old := v.bridges
+	v.bridges, v.ports, v.owner = map[string]*bridgeNode{}, map[string]*portNode{}, map[string]string{}
+	v.shared, v.rootUUID, v.roots, v.profiles = false, "", nil, nil
+	if root := r.root(); root != nil {
+		v.rootUUID, v.roots, v.profiles = root.UUID, sorted(root.Bridges), root.profiles()
+	}
+	for _, u := range v.roots {
+		if row := r.bridge(u); row != nil {
+			v.bridges[u] = &bridgeNode{row: row.bridge(), ports: sorted(row.Ports)}
+		}
+	}
+	// Of several referrers the first in this order wins.
+	for _, n := range slices.SortedFunc(maps.Values(v.bridges), func(a, b *bridgeNode) int { return byBridge(a.row, b.row) }) {
+		for _, p := range n.ports {
+			v.claimPort(r, n.row.UUID, p, nil)
+		}
+	}
+	maps.DeleteFunc(v.ifaces, func(u string, _ *model.Interface) bool { _, ok := v.owner[u]; return !ok })
+	for u, n := range v.bridges {
+		if o := old[u]; o != nil {
+			n.bridge = o.bridge
+		}
+		n.publish(v.interfacesOf(n))
+	}
+	v.publishHost()
+}
+
+func (v *view) interfacesOf(n *bridgeNode) []*model.Interface {
+	var list []*model.Interface
+	for _, p := range n.ports {
+		port := v.ports[p]
+		if port == nil || port.bridge != n.row.UUID {
+			continue
+		}
+		for _, i := range port.ifaces {
+			if i := v.ifaces[i]; i != nil && v.owner[i.UUID] == p {
+				list = append(list, i)
+			}
+		}
+	}
+	slices.SortFunc(list, byInterface)
+	return slices.Compact(list) // a row can name an interface twice only if ovsdb-server is broken
+}
+
+// update reads the dirty rows only. It returns false when a rebuild is needed.
+func (v *view) update(r replica, d dirty) bool {
+	if d.root {
+		root := r.root()
+		if root == nil || root.UUID != v.rootUUID || !slices.Equal(sorted(root.Bridges), v.roots) {
+			return false
+		}
+		v.profiles = root.profiles()
+	}
+	t := touched{}
+	for u := range d.bridges {
+		if !v.updateBridge(r, u, t) {
+			return false
+		}
+	}
+	for u := range d.ports {
+		if n := v.ports[u]; n != nil {
+			v.releasePort(u, t)
+			v.claimPort(r, n.bridge, u, t)
+		}
+	}
+	for u := range d.ifaces {
+		if port, ok := v.owner[u]; ok {
+			v.touch(t, u)
+			v.load(r, u, v.ports[port].name)
+		}
+	}
+	if v.shared {
+		return false
+	}
+	v.publish(t, d.bridges)
+	return true
+}
+
+func (v *view) updateBridge(r replica, u string, t touched) bool {
+	n, row := v.bridges[u], r.bridge(u)
+	if n == nil || row == nil {
+		// A bridge nobody refers to doesn't matter, present or not.
+		_, referred := slices.BinarySearch(v.roots, u)
+		return !referred
+	}
+	n.row = row.bridge()
+	was, is := n.ports, sorted(row.Ports)
+	n.ports = is
+	for _, p := range missingIn(was, is) {
+		v.releasePort(p, t)
+	}
+	for _, p := range missingIn(is, was) {
+		v.claimPort(r, u, p, t)
+	}
+	return true
+}
+
+func (v *view) claimPort(r replica, bridge, port string, t touched) {
+	if _, taken := v.ports[port]; taken {
+		v.shared = true
+		return
+	}
+	n := &portNode{bridge: bridge}
+	v.ports[port] = n
+	row := r.port(port)
+	if row == nil {
+		return
+	}
+	n.name, n.ifaces = row.Name, sorted(row.Interfaces)
+	for _, i := range n.ifaces {
+		if _, taken := v.owner[i]; taken {
+			v.shared = true
+			continue
+		}
+		v.touch(t, i)
+		v.owner[i] = port
+		v.load(r, i, n.name)
+	}
+}
+
+func (v *view) releasePort(port string, t touched) {
+	for _, i := range v.ports[port].ifaces {
+		if v.owner[i] == port {
+			v.touch(t, i)
+			delete(v.owner, i)
+		}
+	}
+	delete(v.ports, port)
+}
+
+// load reads an interface row, and keeps the value it had if that is still true.
+func (v *view) load(r replica, u, port string) {
+	row := r.iface(u)
+	if row == nil {
+		delete(v.ifaces, u)
+		return
+	}
+	now := row.iface(port)
+	if old := v.ifaces[u]; old == nil || !equalInterface(old, now) {
+		v.ifaces[u] = now
+	}
+}
+
+// touched remembers for each interface where and what it was before an update.
+type touched map[string]place
+
+type place struct {
+	bridge string
+	iface  *model.Interface
+}
+
+func (v *view) place(u string) place {
+	if port, ok := v.owner[u]; ok {
+		return place{v.ports[port].bridge, v.ifaces[u]}
+	}
+	return place{}
+}
+
+// touch must be called before an interface's owner or value changes.
+func (v *view) touch(t touched, u string) {
+	if t == nil {
+		return
+	}
+	if _, again := t[u]; !again {
+		t[u] = v.place(u)
+	}
+}
+
+func (v *view) publish(t touched, bridges map[string]struct{}) {
+	type change struct{ out, in []*model.Interface }
+	changes := map[string]change{}
+	for u := range bridges {
+		if v.bridges[u] != nil {
+			changes[u] = change{}
+		}
+	}
+	for u, was := range t {
+		is := v.place(u)
+		if _, ok := v.owner[u]; !ok {
+			delete(v.ifaces, u)
+		}
+		if was == is {
+			continue
+		}
+		if was.iface != nil {
+			c := changes[was.bridge]
+			c.out = append(c.out, was.iface)
+			changes[was.bridge] = c
+		}
+		if is.iface != nil {
+			c := changes[is.bridge]
+			c.in = append(c.in, is.iface)
+			changes[is.bridge] = c
+		}
+	}
+	for u, c := range changes {
+		n := v.bridges[u]
+		n.publish(merge(n.bridge.Interfaces, c.out, c.in))
+	}
+	v.publishHost()
+}
+
+// publish makes a new Bridge of the row and these interfaces, unless it would be equal.
+func (n *bridgeNode) publish(list []*model.Interface) {
+	if n.bridge != nil && equalRow(n.bridge, n.row) && slices.Equal(n.bridge.Interfaces, list) {
+		return
+	}
+	b := *n.row
+	b.Interfaces = list
+	n.bridge = &b
+}
+
+func (v *view) publishHost() {
+	list := make([]*model.Bridge, 0, len(v.bridges))
+	for _, n := range v.bridges {
+		list = append(list, n.bridge)
+	}
+	slices.SortFunc(list, byBridge)
+	if !slices.Equal(list, v.host.Bridges) || !maps.Equal(v.profiles, v.host.Profiles) {
+		v.host = &model.Host{Bridges: list, Profiles: v.profiles}
+	}
+}
+
+// merge returns the sorted list without out and with in. It shares nothing with
+// list, and the untouched majority costs a pointer comparison each.
+func merge(list, out, in []*model.Interface) []*model.Interface {
+	if len(out) == 0 && len(in) == 0 {
+		return list
+	}
+	slices.SortFunc(out, byInterface)
+	slices.SortFunc(in, byInterface)
+	merged := make([]*model.Interface, 0, len(list)-len(out)+len(in))
+	for _, i := range list {
+		if len(out) > 0 && i == out[0] {
+			out = out[1:]
+			continue
+		}
+		for len(in) > 0 && byInterface(in[0], i) < 0 {
+			merged, in = append(merged, in[0]), in[1:]
+		}
+		merged = append(merged, i)
+	}
+	if merged = append(merged, in...); len(merged) == 0 {
+		return nil // as a rebuild has it
+	}
+	return merged
+}
+
+func byInterface(a, b *model.Interface) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UUID, b.UUID))
+}
+
+func byBridge(a, b *model.Bridge) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UUID, b.UUID))
+}
+
+func equalInterface(a, b *model.Interface) bool {
+	return a.UUID == b.UUID && a.Name == b.Name && a.Port == b.Port && a.Type == b.Type &&
+		a.OFPort == b.OFPort && maps.Equal(a.ExternalIDs, b.ExternalIDs)
+}
+
+// equalRow compares all but the interfaces.
+func equalRow(a, b *model.Bridge) bool {
+	return a.UUID == b.UUID && a.Name == b.Name && a.FailMode == b.FailMode &&
+		slices.Equal(a.Protocols, b.Protocols) && maps.Equal(a.ExternalIDs, b.ExternalIDs)
+}
+
+func sorted(s []string) []string {
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return s
+}
+
+// missingIn returns what the sorted a has and the sorted b has not.
+func missingIn(a, b []string) []string {
+	var list []string
+	for _, s := range a {
+		for len(b) > 0 && b[0] < s {
+			b = b[1:]
+		}
+		if len(b) == 0 || b[0] != s {
+			list = append(list, s)
+		}
+	}
+	return list
+}
