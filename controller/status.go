@@ -84,6 +84,10 @@ func (a *Agent) logStatus(t *target, row *model.Interface, s model.Status, set m
 		log.WithField("error", s.Error).Warn("VIF has metadata that can't be used")
 		return
 	}
+	if s.State == model.StatePending {
+		log.Info("VIF waits for its OpenFlow port")
+		return
+	}
 	log.Info("VIF programmed")
 }
 

@@ -92,11 +92,11 @@ func Resolve(bridge *BridgeConfig, profiles map[string]string, i *Interface) Pol
 	default:
 		p.Mode, p.Checks = Checked, s.checks
 	}
+	if macProblem != nil && (p.Mode == Checked || macProblem.Value != "") {
+		ps = append(Problems{*macProblem}, ps...) // a MAC that isn't needed may be missing
+	}
 	if p.Mode == Checked && p.MAC == (MAC{}) {
 		p.Mode, p.Checks, p.Origins.Mode = Blocked, CheckNone, "no usable "+KeyAttachedMAC
-	}
-	if macProblem != nil {
-		ps = append(Problems{*macProblem}, ps...)
 	}
 	p.Bindings = withLinkLocal(p.MAC, declared)
 	p.Problems = ps

@@ -1,0 +1,482 @@
+package controller_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"go.uber.org/goleak"
+
+	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/ovsdb"
+	"github.com/vifguard/vifguard/test/lab"
+)
+
+// host is a private switch with an agent.
+type host struct {
+	*lab.T
+	t    *testing.T
+	log  *logBuffer
+	stop func() // ends the agent and waits for it
+}
+
+// logBuffer collects an agent's log.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// newHost starts a switch without an agent.
+func newHost(t *testing.T) *host {
+	t.Helper()
+	h := &host{T: lab.New(t, lab.Options{}), t: t, log: &logBuffer{}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the agent's log:\n%s", h.log)
+		}
+	})
+	return h
+}
+
+// run starts an agent that compares with the switch so rarely that it must notice
+// everything by itself, unless check says otherwise.
+func (h *host) run(check time.Duration) {
+	h.t.Helper()
+	log := logrus.New()
+	log.SetOutput(h.log)
+	log.SetLevel(logrus.InfoLevel)
+	agent, err := controller.New(controller.Config{Endpoint: h.Endpoint(), CheckInterval: check, Log: log})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- agent.Run(ctx) }()
+	var once sync.Once
+	h.stop = func() {
+		once.Do(func() {
+			cancel()
+			select {
+			case err := <-done:
+				if err != nil {
+					h.t.Errorf("agent: %v", err)
+				}
+			case <-time.After(20 * time.Second):
+				h.t.Error("the agent doesn't stop")
+			}
+		})
+	}
+	h.t.Cleanup(h.stop)
+}
+
+const never = time.Hour
+
+// vif adds a VIF to a bridge.
+func (h *host) vif(bridge, port string, number int, words ...string) {
+	h.t.Helper()
+	h.MustPort(bridge, port, lab.PortOptions{OFPort: number, ExternalIDs: pairs(words)})
+}
+
+func pairs(words []string) map[string]string {
+	m := make(map[string]string)
+	for _, w := range words {
+		k, v, _ := strings.Cut(w, "=")
+		m[k] = v
+	}
+	return m
+}
+
+// guard opts a bridge in.
+func (h *host) guard(bridge string, settings ...string) {
+	h.t.Helper()
+	args := []string{"set", "Bridge", bridge, "external_ids:port-security=auto"}
+	for _, s := range settings {
+		args = append(args, "external_ids:"+s)
+	}
+	h.MustVsctl(args...)
+}
+
+// await waits until an interface's status keys are these; "" means absent.
+func (h *host) await(port string, want ...string) {
+	h.t.Helper()
+	h.wait(fmt.Sprintf("%s to report %v", port, want), func() error {
+		have := h.MustIDs(port)
+		for k, v := range pairs(want) {
+			if have["vifguard-"+k] != v {
+				return fmt.Errorf("it reports %v", have)
+			}
+		}
+		return nil
+	})
+}
+
+// wait waits until cond returns nil; it fails the test with cond's last error.
+func (h *host) wait(what string, cond func() error) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	var last error
+	err := lab.WaitUntil(ctx, what, func() (bool, error) {
+		last = cond()
+		return last == nil, nil
+	})
+	if err != nil {
+		h.t.Fatalf("%v: %v", err, last)
+	}
+}
+
+// inspect reads a bridge as the command line does.
+func (h *host) inspect(bridge string) controller.Inspection {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := ovsdb.Dial(ctx, h.Endpoint(), nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer c.Close()
+	b := c.Host().Bridge(bridge)
+	if b == nil {
+		h.t.Fatalf("no bridge %s", bridge)
+	}
+	return controller.Inspect(ctx, b, c.Host().Profiles, h.Dir)
+}
+
+// mustBeInForce fails unless the switch has exactly what OVSDB asks for: every port's
+// rules, the shared ones, and nothing else of ours.
+func (h *host) mustBeInForce(bridge string) {
+	h.t.Helper()
+	if err := h.inForce(bridge); err != nil {
+		h.t.Error(err)
+	}
+}
+
+func (h *host) inForce(bridge string) error {
+	in := h.inspect(bridge)
+	if in.Switch != nil {
+		return in.Switch
+	}
+	want := len(in.Shared)
+	for _, r := range in.Shared {
+		if !r.Installed {
+			return fmt.Errorf("shared rule missing: %s", r.Text(in.Pipeline()))
+		}
+	}
+	for _, p := range in.Ports {
+		want += len(p.Rules)
+		if !p.InForce && p.Row.OFPort != 0 {
+			return fmt.Errorf("port %s: the switch has other flows than asked for", p.Row.Name)
+		}
+	}
+	if got := h.ownFlows(bridge); got != want {
+		return fmt.Errorf("%d flows of ours, want %d", got, want)
+	}
+	return nil
+}
+
+func (h *host) ownFlows(bridge string) int {
+	return strings.Count(h.MustOfctl("dump-flows", bridge), fmt.Sprintf("cookie=0x%x", flows.CookiePrefix>>48))
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	mac1 = "attached-mac=52:54:00:00:00:01"
+	mac2 = "attached-mac=52:54:00:00:00:02"
+)
+
+func TestPolicyFollowsMetadata(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
+	h.vif("br0", "up", 9)
+	h.guard("br0")
+	h.run(never)
+	h.await("tap1", "state=enforced", "checks=mac,arp,ip")
+	h.mustBeInForce("br0")
+
+	h.MustSetIDs("tap1", pairs([]string{"port-security=mac,arp", "port-security-seq=7"}))
+	h.await("tap1", "state=enforced", "checks=mac,arp", "seq=7")
+	h.mustBeInForce("br0")
+
+	h.MustSetIDs("tap1", pairs([]string{"port-security-action=observe"}))
+	h.await("tap1", "state=observed", "checks=mac,arp")
+	h.MustSetIDs("tap1", pairs([]string{"port-security=block", "port-security-action="}))
+	h.await("tap1", "state=blocked", "checks=")
+	h.MustSetIDs("tap1", pairs([]string{"port-security=off"}))
+	h.await("tap1", "state=off", "checks=")
+	h.MustSetIDs("tap1", pairs([]string{"port-security=", "allowed-addresses=192.0.2.1,oops"}))
+	h.await("tap1", "state=enforced", "checks=mac,arp,ip",
+		`error=allowed-addresses: "oops" is not an IP address (want e.g. 192.0.2.10, 192.0.2.0/24 or 2001:db8::/64)`)
+	h.MustSetIDs("tap1", pairs([]string{"allowed-addresses=192.0.2.1"}))
+	h.await("tap1", "state=enforced", "checks=mac,arp,ip", "error=")
+	h.mustBeInForce("br0")
+
+	if ids := h.MustIDs("up"); len(ids) != 0 {
+		t.Errorf("a trusted port has keys: %v", ids)
+	}
+}
+
+func TestPortsComeAndGo(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.guard("br0")
+	h.run(never)
+	var names []string
+	for i := range 20 {
+		name := fmt.Sprintf("tap%d", i)
+		names = append(names, name)
+		h.vif("br0", name, i+1, fmt.Sprintf("attached-mac=52:54:00:00:01:%02x", i), "allowed-addresses=192.0.2.1")
+	}
+	for _, n := range names {
+		h.await(n, "state=enforced")
+	}
+	h.mustBeInForce("br0")
+
+	t.Run("one vanishes", func(t *testing.T) {
+		h.MustDelPort("tap3")
+		h.awaitExact("br0")
+	})
+	t.Run("many in one transaction", func(t *testing.T) {
+		var args []string
+		for i := 4; i < 12; i++ {
+			args = append(args, "--", "del-port", fmt.Sprintf("tap%d", i))
+		}
+		args = append(args, "--", "set", "Interface", "tap12", "external_ids:port-security=mac")
+		h.MustVsctl(args[1:]...)
+		h.await("tap12", "checks=mac")
+		h.awaitExact("br0")
+	})
+	t.Run("deleted and added again in one transaction, with another number", func(t *testing.T) {
+		h.MustVsctl("del-port", "tap13", "--", "add-port", "br0", "tap13", "--",
+			"set", "Interface", "tap13", "type=dummy", "ofport_request=77", `external_ids:attached-mac="52:54:00:00:01:0d"`)
+		h.await("tap13", "state=enforced", "checks=mac")
+		h.awaitExact("br0")
+	})
+	t.Run("number changes", func(t *testing.T) {
+		h.MustVsctl("set", "Interface", "tap14", "ofport_request=78")
+		h.MustWait("tap14 to move", func() (bool, error) { n, err := h.OFPort("tap14"); return n == 78, err })
+		h.awaitExact("br0")
+	})
+	t.Run("no OpenFlow port yet", func(t *testing.T) {
+		h.MustVsctl("add-port", "br0", "late", "--", "set", "Interface", "late", "type=nonesuch", `external_ids:attached-mac="52:54:00:00:01:ee"`, "external_ids:port-security-seq=1")
+		h.await("late", "state=pending", "seq=")
+	})
+}
+
+// awaitExact waits until the switch has exactly what OVSDB asks for.
+func (h *host) awaitExact(bridge string) {
+	h.t.Helper()
+	h.wait("exactly the right flows on "+bridge, func() error { return h.inForce(bridge) })
+}
+
+func TestStopLeavesFlowsAndRestartSendsNothing(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
+	h.vif("br0", "tap2", 2, mac2, "port-security=mac,arp", "allowed-address-pairs=192.0.2.9@00:00:5e:00:01:01")
+	h.guard("br0")
+	h.run(never)
+	h.await("tap2", "state=enforced")
+	h.stop()
+	h.mustBeInForce("br0")
+
+	before := h.MustOfctl("dump-flows", "--no-stats", "br0")
+	spoof(h, "tap1") // a counter that a needless flow-mod would show in
+	h.log.Reset()
+	h.run(50 * time.Millisecond)
+	h.MustSetIDs("tap2", pairs([]string{"port-security-seq=1"}))
+	h.await("tap2", "seq=1")
+	if after := h.MustOfctl("dump-flows", "--no-stats", "br0"); after != before {
+		t.Errorf("flows differ after a restart:\n%s\n%s", before, after)
+	}
+	if strings.Contains(h.log.String(), "flows brought to") || strings.Contains(h.log.String(), "drifted") {
+		t.Error("the agent sent flow-mods though nothing had changed")
+	}
+	if got := drops(h, "tap1")[flows.MAC]; got != 1 {
+		t.Errorf("tap1's mac counter is %d after the restart, want 1", got)
+	}
+
+	t.Run("what changed meanwhile is applied, and vanished ports' flows go", func(t *testing.T) {
+		h.stop()
+		h.MustDelPort("tap2")
+		h.MustSetIDs("tap1", pairs([]string{"port-security=mac"}))
+		h.run(never)
+		h.await("tap1", "checks=mac")
+		h.awaitExact("br0")
+	})
+}
+
+// spoof sends one frame with a foreign MAC from a port, and expects it to be dropped.
+func spoof(h *host, port string) {
+	h.t.Helper()
+	frame := lab.Ether(lab.MustMAC("ff:ff:ff:ff:ff:ff"), lab.MustMAC("52:54:00:ff:ff:ff"), 0x0800, make([]byte, 46))
+	if got := h.MustReach(port, frame); len(got) != 0 {
+		h.t.Errorf("a spoofed frame from %s reached %d ports", port, len(got))
+	}
+	h.MustPurge()
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func drops(h *host, port string) map[flows.Reason]uint64 {
+	h.t.Helper()
+	for _, p := range h.inspect("br0").Ports {
+		if p.Row.Name == port {
+			return p.Drops
+		}
+	}
+	h.t.Fatalf("no port %s", port)
+	return nil
+}
+
+func TestCountersSurviveOtherVIFsChanges(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
+	h.vif("br0", "tap2", 2, mac2)
+	h.guard("br0")
+	h.run(50 * time.Millisecond)
+	h.await("tap1", "state=enforced")
+	h.await("tap2", "state=enforced")
+	spoof(h, "tap1")
+	h.MustSetIDs("tap2", pairs([]string{"port-security=mac,arp", "port-security-seq=2"}))
+	h.await("tap2", "seq=2")
+	h.vif("br0", "tap3", 3, "attached-mac=52:54:00:00:00:03")
+	h.await("tap3", "state=enforced")
+	if got := drops(h, "tap1")[flows.MAC]; got != 1 {
+		t.Errorf("tap1's mac counter is %d, want 1", got)
+	}
+	// A change of its own keeps what still counts the same.
+	h.MustSetIDs("tap1", pairs([]string{"allowed-addresses=192.0.2.1,192.0.2.2", "port-security-seq=3"}))
+	h.await("tap1", "seq=3")
+	if got := drops(h, "tap1")[flows.MAC]; got != 1 {
+		t.Errorf("tap1's mac counter is %d after a change of its own addresses, want 1", got)
+	}
+	// Another interface that takes over the number starts from zero.
+	h.MustVsctl("del-port", "tap1", "--", "add-port", "br0", "tap4", "--",
+		"set", "Interface", "tap4", "type=dummy", "ofport_request=1", `external_ids:attached-mac="52:54:00:00:00:01"`)
+	h.await("tap4", "state=enforced")
+	h.awaitExact("br0")
+	if got := drops(h, "tap4")[flows.MAC]; got != 0 {
+		t.Errorf("tap4 inherited a mac counter of %d", got)
+	}
+}
+
+func TestOptOut(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "tap1", 1, mac1)
+	h.vif("br0", "tap2", 2)
+	before := h.MustOfctl("dump-flows", "--no-stats", "br0")
+	h.guard("br0")
+	h.run(never)
+	h.await("tap1", "state=enforced")
+	if mode := h.MustOfctl("get-frags", "br0"); !strings.Contains(mode, "nx-match") {
+		t.Errorf("fragment mode while guarded: %s", mode)
+	}
+	for name, optOut := range map[string][]string{
+		"key removed": {"remove", "Bridge", "br0", "external_ids", "port-security"},
+		"off":         {"set", "Bridge", "br0", "external_ids:port-security=off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.MustVsctl(optOut...)
+			h.await("tap1", "state=", "checks=")
+			if after := h.MustOfctl("dump-flows", "--no-stats", "br0"); after != before {
+				t.Errorf("flows after the opt-out:\n%swant:\n%s", after, before)
+			}
+			if mode := h.MustOfctl("get-frags", "br0"); !strings.Contains(mode, "normal") {
+				t.Errorf("fragment mode after the opt-out: %s", mode)
+			}
+			h.guard("br0")
+			h.await("tap1", "state=enforced")
+			h.mustBeInForce("br0")
+		})
+	}
+	t.Run("while the agent was down", func(t *testing.T) {
+		h.stop()
+		h.MustVsctl("remove", "Bridge", "br0", "external_ids", "port-security")
+		h.run(never)
+		h.await("tap1", "state=", "checks=")
+		if n := h.ownFlows("br0"); n != 0 {
+			t.Errorf("%d flows left", n)
+		}
+	})
+}
+
+func TestSeveralBridges(t *testing.T) {
+	h := newHost(t)
+	for _, b := range []string{"br0", "br1", "br2"} {
+		h.MustBridge(b)
+		h.vif(b, "tap-"+b, 1, mac1)
+	}
+	before := h.MustOfctl("dump-flows", "--no-stats", "br2")
+	h.guard("br0")
+	h.guard("br1", "port-security-first-table=20", "port-security-exit-table=3")
+	h.run(never)
+	h.await("tap-br0", "state=enforced")
+	h.await("tap-br1", "state=enforced")
+	h.mustBeInForce("br0")
+	h.mustBeInForce("br1")
+	if after := h.MustOfctl("dump-flows", "--no-stats", "br2"); after != before {
+		t.Errorf("a bridge that didn't opt in was changed:\n%s", after)
+	}
+	if ids := h.MustIDs("tap-br2"); len(ids) != 1 {
+		t.Errorf("a port of a bridge that didn't opt in was changed: %v", ids)
+	}
+	h.MustVsctl("del-br", "br0")
+	h.guard("br2")
+	h.await("tap-br2", "state=enforced")
+	h.mustBeInForce("br2")
+}
+
+func TestBridgeThatCantBeUsedIsLeftAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		settings []string
+		want     string
+	}{
+		"protocols":   {[]string{"protocols=OpenFlow10"}, `protocols: "OpenFlow10" excludes OpenFlow13`},
+		"first table": {[]string{"external_ids:port-security-first-table=300"}, `port-security-first-table: "300" is not valid`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			h.MustBridge("br0", test.settings...)
+			h.vif("br0", "tap1", 1, mac1)
+			h.guard("br0")
+			h.run(never)
+			h.await("tap1", "state=pending")
+			if got := h.MustIDs("tap1")[model.KeyStatusError]; !strings.Contains(got, test.want) {
+				t.Errorf("error %q doesn't say %q", got, test.want)
+			}
+			if dump := h.MustVsctl("get", "Bridge", "br0", "protocols"); name == "protocols" && !strings.Contains(dump, "OpenFlow10") {
+				t.Errorf("protocols were changed: %s", dump)
+			}
+		})
+	}
+}

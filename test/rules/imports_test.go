@@ -1,0 +1,64 @@
+// Package rules holds tests about the shape of the code itself.
+package rules
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/vifguard/vifguard/"
+
+// allowed says which packages of the module each package may import, and which
+// third-party modules. Packages that aren't listed are free.
+var allowed = map[string]struct {
+	own   []string
+	third []string
+}{
+	"model":               {},
+	"flows":               {own: []string{"model"}},
+	"ovsdb":               {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
+	"controller/openflow": {own: []string{"flows"}, third: []string{"github.com/contiv/libOpenflow"}},
+	"controller":          {own: []string{"controller/openflow", "flows", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
+}
+
+// impure lists what the pure packages may not import from the standard library:
+// everything that reads a clock, a socket, a file or writes a log.
+var impure = []string{"os", "time", "log", "log/slog", "io/fs", "os/exec", "syscall", "math/rand", "math/rand/v2", "context", "sync"}
+
+func TestImports(t *testing.T) {
+	for pkg, rule := range allowed {
+		for _, imported := range imports(t, pkg) {
+			switch {
+			case strings.HasPrefix(imported, module):
+				if !oneOf(strings.TrimPrefix(imported, module), rule.own, false) {
+					t.Errorf("%s imports %s", pkg, imported)
+				}
+			case strings.Contains(imported, "."):
+				if !oneOf(imported, rule.third, true) {
+					t.Errorf("%s imports %s", pkg, imported)
+				}
+			case (pkg == "model" || pkg == "flows") && oneOf(imported, impure, false):
+				t.Errorf("%s is pure but imports %s", pkg, imported)
+			}
+		}
+	}
+}
+
+func oneOf(s string, list []string, prefix bool) bool {
+	for _, l := range list {
+		if s == l || prefix && strings.HasPrefix(s, l+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func imports(t *testing.T, pkg string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, module+pkg).CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list %s: %v\n%s", pkg, err, out)
+	}
+	return strings.Fields(string(out))
+}
