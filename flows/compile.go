@@ -1,8 +1,10 @@
 package flows
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vifguard/vifguard/model"
 )
@@ -14,8 +16,9 @@ type Port struct {
 	Policy *model.Policy
 }
 
-// Compile returns the rules of one port. They depend on nothing but the port, so one
-// port's rules change only when its own policy or number changes.
+// Compile returns the rules of one port in the order in which the switch tries them.
+// They depend on nothing but the port, so one port's rules change only when its own
+// policy or number changes.
 func Compile(p Port) []Rule {
 	c := compiler{port: p, list: ruleList{vif: p.VIF}}
 	switch p.Policy.Mode {
@@ -29,6 +32,9 @@ func Compile(p Port) []Rule {
 	case model.Checked:
 		c.checked()
 	}
+	slices.SortStableFunc(c.list.rules, func(a, b Rule) int {
+		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(b.Priority, a.Priority))
+	})
 	return c.list.rules
 }
 
@@ -162,10 +168,15 @@ func (c *compiler) arpClaims(b model.Binding) {
 		sources = append(sources, own)
 	}
 	for _, src := range sources {
-		for _, op := range []uint16{opRequest, opReply} {
-			c.add(StageARP, prioAllow, Match{EthSrc: src, Payload: ARPPacket{Op: op, SPA: b.Prefix, SHA: b.MAC}}, goTo(StageExit), "ARP sender "+b.String())
+		from := b.String()
+		if src != b.MAC {
+			from += " by the own MAC"
 		}
-		c.add(StageARP, prioAllow, Match{EthSrc: src, Payload: ARPPacket{Op: opRequest, SPA: unspecified4, TPA: b.Prefix, SHA: b.MAC}}, goTo(StageExit), "ARP probe for "+b.String()+" (RFC 5227)")
+		request := ARPPacket{Op: opRequest, SPA: b.Prefix, SHA: b.MAC}
+		reply := ARPPacket{Op: opReply, SPA: b.Prefix, SHA: b.MAC}
+		c.add(StageARP, prioAllow, Match{EthSrc: src, Payload: request}, goTo(StageExit), "ARP request from "+from)
+		c.add(StageARP, prioAllow, Match{EthSrc: src, Payload: reply}, goTo(StageExit), "ARP reply from "+from)
+		c.add(StageARP, prioAllow, Match{EthSrc: src, Payload: ARPPacket{Op: opRequest, SPA: unspecified4, TPA: b.Prefix, SHA: b.MAC}}, goTo(StageExit), "ARP probe for "+from+" (RFC 5227)")
 	}
 }
 

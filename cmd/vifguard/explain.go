@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -13,11 +12,12 @@ import (
 )
 
 func newExplain(o *options) *cobra.Command {
-	return &cobra.Command{
+	var flows bool
+	cmd := &cobra.Command{
 		Use:   "explain PORT",
 		Short: "Explain what a port may send, and why",
 		Long: `Explain a port's effective policy: every part of it and where it came from, what was
-dropped, and the flows that enforce it with their packet counters.`,
+dropped, and what the flows that enforce it are for, with their packet counters.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			runDir, err := o.sockets()
@@ -40,15 +40,17 @@ dropped, and the flows that enforce it with their packet counters.`,
 			in := controller.Inspect(ctx, b, c.Host().Profiles, runDir)
 			for i := range in.Ports {
 				if in.Ports[i].Row == row {
-					return explain(cmd.OutOrStdout(), &in, &in.Ports[i])
+					return explain(cmd.OutOrStdout(), &in, &in.Ports[i], flows)
 				}
 			}
 			return fmt.Errorf("interface %q vanished meanwhile", row.Name)
 		},
 	}
+	cmd.Flags().BoolVar(&flows, "flows", false, "show each flow as ovs-ofctl would")
+	return cmd
 }
 
-func explain(out io.Writer, in *controller.Inspection, p *controller.PortInspection) error {
+func explain(out io.Writer, in *controller.Inspection, p *controller.PortInspection, flows bool) error {
 	fmt.Fprintf(out, "%s on bridge %s", p.Row.Name, in.Bridge.Name)
 	if p.Row.OFPort != 0 {
 		fmt.Fprintf(out, ", OpenFlow port %d", p.Row.OFPort)
@@ -62,10 +64,10 @@ func explain(out io.Writer, in *controller.Inspection, p *controller.PortInspect
 		return err
 	}
 	explainProblems(out, in, p)
-	if len(p.Rules) == 0 {
-		return nil
+	if len(p.Rules) > 0 {
+		explainFlows(out, in, p, flows)
 	}
-	return explainFlows(out, in, p)
+	return nil
 }
 
 // verdict says in a sentence or two what the port may do.
@@ -186,7 +188,8 @@ func explainProblems(out io.Writer, in *controller.Inspection, p *controller.Por
 	fmt.Fprintln(out)
 }
 
-func explainFlows(out io.Writer, in *controller.Inspection, p *controller.PortInspection) error {
+// explainFlows lists the port's own rules in words, and with flows also as they are.
+func explainFlows(out io.Writer, in *controller.Inspection, p *controller.PortInspection, flows bool) {
 	if text := dropsText(p.Drops); text != "" {
 		what := "DROPPED"
 		if p.Policy.Action == model.Observe {
@@ -194,18 +197,23 @@ func explainFlows(out io.Writer, in *controller.Inspection, p *controller.PortIn
 		}
 		fmt.Fprintf(out, "%s: %s\n\n", what, text)
 	}
-	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "TABLE\tPACKETS\tWHY\tFLOW")
+	fmt.Fprintln(out, "FLOWS, with the packets that met each")
+	stage := -1
 	for _, r := range p.Rules {
+		if int(r.Stage) != stage {
+			stage = int(r.Stage)
+			fmt.Fprintf(out, "table %d, %s\n", in.Pipeline().Table(r.Stage), r.Stage)
+		}
 		packets := fmt.Sprint(r.Packets)
 		if !r.Installed {
 			packets = "missing"
 		}
-		fmt.Fprintf(w, "%d %s\t%s\t%s\t%s\n", in.Pipeline().Table(r.Stage), r.Stage, packets, r.Why,
-			strings.TrimSpace(r.MatchText()+" actions="+r.ActionText(in.Pipeline())))
+		fmt.Fprintf(out, "%10s  %s\n", packets, r.Why)
+		if flows {
+			fmt.Fprintf(out, "%10s  %s\n", "", r.Text(in.Pipeline()))
+		}
 	}
 	if p.Policy.Mode == model.Checked {
-		fmt.Fprintf(w, "\nPackets that none of these lets on meet the %d flows that all VIFs share (docs/pipeline.md).\n", len(in.Shared))
+		fmt.Fprintf(out, "\nPackets that none of these lets on meet the %d flows that all VIFs share (docs/pipeline.md).\n", len(in.Shared))
 	}
-	return w.Flush()
 }
