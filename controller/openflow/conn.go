@@ -170,12 +170,12 @@ func (c *Conn) dispatch(m message) {
 
 // fail ends the session and every request.
 func (c *Conn) fail(err error) {
-	c.conn.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
 		return
 	}
+	defer c.conn.Close() // only now, so that the reader's error doesn't hide this one
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the switch closed the connection")
 	}
