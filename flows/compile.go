@@ -106,28 +106,29 @@ func (c *compiler) announcement(mac model.MAC) {
 func (c *compiler) claimedMACsOnly() {
 	for _, mac := range c.port.Policy.MACs() {
 		c.add(StageARP, prioAllow, Match{Payload: ARPPacket{SHA: mac}}, goTo(StageExit), "ARP sender "+mac.String())
-		c.add(StageARP, prioAllow, Match{Payload: Solicitation(anySource, NS{SLL: &mac})}, goTo(StageExit), "NS source link-layer option "+mac.String())
-		c.add(StageARP, prioAllow, Match{Payload: Advertisement(NA{TLL: &mac})}, goTo(StageExit), "NA target link-layer option "+mac.String())
+		c.add(StageND, prioAllow, Match{Payload: Solicitation(anySource, NS{SLL: &mac})}, goTo(StageExit), "NS source link-layer option "+mac.String())
+		c.add(StageND, prioAllow, Match{Payload: Advertisement(NA{TLL: &mac})}, goTo(StageExit), "NA target link-layer option "+mac.String())
 	}
 }
 
 // claimedMACs sorts ARP and ND by the sender MACs inside: ND whose option is the
-// Ethernet source goes on to the ND stage; what carries another MAC of the VIF is no
+// Ethernet source goes on to its claims; what carries another MAC of the VIF is no
 // longer to blame on its MAC.
 func (c *compiler) claimedMACs() {
 	macs := c.port.Policy.MACs()
 	for _, mac := range macs {
 		ns, na := Solicitation(anySource, NS{SLL: &mac}), Advertisement(NA{TLL: &mac})
-		c.add(StageARP, prioAllow, Match{EthSrc: mac, Payload: ns}, blameIn(ND, StageND), "NS source link-layer option "+mac.String())
-		c.add(StageARP, prioAllow, Match{EthSrc: mac, Payload: na}, blameIn(ND, StageND), "NA target link-layer option "+mac.String())
 		c.add(StageARP, prioBlame, Match{Payload: ARPPacket{SHA: mac}}, blame(ARP), "ARP from "+mac.String()+" that no binding allows")
+		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: ns, Flags: firstPass}, toClaims, "NS source link-layer option "+mac.String())
+		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: na, Flags: firstPass}, toClaims, "NA target link-layer option "+mac.String())
 		if len(macs) > 1 {
-			c.add(StageARP, prioBlame+1, Match{Payload: ns}, blame(ND), "NS option "+mac.String()+" from another of the VIF's MACs")
-			c.add(StageARP, prioBlame+1, Match{Payload: na}, blame(ND), "NA option "+mac.String()+" from another of the VIF's MACs")
+			c.add(StageND, prioBlame, Match{Payload: ns, Flags: firstPass}, blame(ND), "NS option "+mac.String()+" from another of the VIF's MACs")
+			c.add(StageND, prioBlame, Match{Payload: na, Flags: firstPass}, blame(ND), "NA option "+mac.String()+" from another of the VIF's MACs")
 		}
 		if own := c.port.Policy.MAC; mac.IsVRRP() && mac != own {
-			c.add(StageARP, prioAllow, Match{EthSrc: own, Payload: na},
-				Actions{Blame: ND, Set: FlagVRRP, Next: Goto, Stage: StageND}, "NA from the own MAC for VRRP virtual MAC "+mac.String())
+			twin := toClaims
+			twin.Set |= FlagVRRP
+			c.add(StageND, prioAllow, Match{EthSrc: own, Payload: na, Flags: firstPass}, twin, "NA from the own MAC for VRRP virtual MAC "+mac.String())
 		}
 	}
 }
@@ -183,16 +184,15 @@ func (c *compiler) arpClaims(b model.Binding) {
 func (c *compiler) ndClaims(b model.Binding) {
 	none := noMAC
 	dad := Solicitation(unspecified6, NS{Target: b.Prefix, SLL: &none})
-	c.add(StageND, prioAllow, Match{EthSrc: b.MAC, Payload: dad}, goTo(StageExit), "duplicate address detection for "+b.String())
+	c.add(StageND, prioAllow, Match{EthSrc: b.MAC, Payload: dad, Flags: secondPass}, goTo(StageExit), "duplicate address detection for "+b.String())
 	na := Advertisement(NA{Target: b.Prefix})
-	toSource := Actions{Set: FlagND, Next: Goto, Stage: StageIP}
-	m := Match{EthSrc: b.MAC, Payload: na}
+	m := Match{EthSrc: b.MAC, Payload: na, Flags: secondPass}
 	if c.hasVRRP() {
 		m.Flags.Clear = FlagVRRP
 	}
-	c.add(StageND, prioAllow, m, toSource, "advertisement of "+b.String())
+	c.add(StageND, prioAllow, m, goTo(StageIP), "advertisement of "+b.String())
 	if own, ok := c.vrrpOwner(b); ok {
-		c.add(StageND, prioAllow, Match{EthSrc: own, Payload: na, Flags: FlagMatch{Set: FlagVRRP}}, toSource, "advertisement of "+b.String()+" from the own MAC")
+		c.add(StageND, prioAllow, Match{EthSrc: own, Payload: na, Flags: FlagMatch{Set: FlagND | FlagVRRP}}, goTo(StageIP), "advertisement of "+b.String()+" from the own MAC")
 	}
 }
 

@@ -100,8 +100,13 @@ func TestStagesMoveForwardAndAreClosed(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 500 {
 		for _, rule := range append(Shared(), compileIDs(randomIDs(r)...)...) {
-			if a := rule.Actions; a.Next == Goto && a.Stage <= rule.Stage {
+			a, m := rule.Actions, rule.Match
+			if a.Next == Goto && a.Stage <= rule.Stage {
 				t.Fatalf("%s goes from %s to %s", rule.Why, rule.Stage, a.Stage)
+			}
+			// The one step back sets a flag that keeps it from being taken twice.
+			if a.Next == Again && (rule.Stage != StageND || a.Stage != StageND || a.Set&m.Flags.Clear == 0) {
+				t.Fatalf("%s can loop", rule.Why)
 			}
 		}
 	}

@@ -11,7 +11,7 @@ const (
 	FlagDHCPServer                   // the DHCP server guard is lifted
 	FlagRouter                       // the router guard is lifted
 	FlagTagOK                        // a VLAN tag may pass
-	FlagND                           // a neighbour discovery message whose source is still to be judged
+	FlagND                           // a solicitation or advertisement with good options, its claims still to be judged
 	FlagVRRP                         // an NA from the own MAC that advertises a VRRP virtual MAC
 )
 

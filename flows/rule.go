@@ -7,8 +7,8 @@ type Stage uint8
 const (
 	StagePort Stage = iota // classify: trusted, VIF, blocked
 	StageMAC               // Ethernet source and VLAN tags
-	StageARP               // sender MACs inside ARP, RARP and ND; ARP claims; ethertypes
-	StageND                // ND claims; router guard
+	StageARP               // sender MACs inside ARP and RARP; ARP claims; ethertypes
+	StageND                // sender MACs inside ND; ND claims; router guard
 	StageIP                // DHCP server guard; IP sources
 	StageDrop              // counts by VIF and reason; lets observed packets on
 	StageExit              // accepted packets leave the pipeline
@@ -28,8 +28,8 @@ func Stages() []StageInfo {
 	return []StageInfo{
 		{StagePort, "port", "classifies the port: trusted and unchecked ports go to exit, blocked ones to drop, checked VIFs load their flags and go on", "drop, unknown-port"},
 		{StageMAC, "mac", "the Ethernet source is one of the VIF's MACs; VLAN tags are refused unless lifted", "drop, mac"},
-		{StageARP, "arp", "sender MACs inside ARP, RARP and ND are the VIF's; ARP speaks only for its bindings; ethertype guard. VIFs with mac alone leave here", "drop, mac (arp once the sender MAC is known to be the VIF's, ethertype for other protocols)"},
-		{StageND, "nd", "neighbour discovery speaks only for the VIF's bindings; router guard", "drop, nd"},
+		{StageARP, "arp", "sender MACs inside ARP and RARP are the VIF's; ARP speaks only for its bindings; ethertype guard. Everything but neighbour discovery of VIFs with mac alone leaves here", "drop, mac (arp once the sender MAC is known to be the VIF's, ethertype for other protocols)"},
+		{StageND, "nd", "link-layer options of neighbour discovery are the VIF's; it speaks only for the VIF's bindings; router guard. Only the messages that are judged here visit it, solicitations and advertisements twice: first with their options, then with their claims", "drop, mac (nd once the options are known to be good)"},
 		{StageIP, "ip", "the source is one of the VIF's bindings; DHCP server guard. Also judges the source of ND for VIFs without ip", "drop, ip (nd for neighbour discovery)"},
 		{StageDrop, "drop", "counts refused packets by VIF and reason, and drops them; packets of observed VIFs go on to exit", "drop"},
 		{StageExit, "exit", "hands accepted packets to NORMAL, or to port-security-exit-table", "drop"},
@@ -63,7 +63,8 @@ type Next uint8
 // The ways on. The zero value drops.
 const (
 	Drop  Next = iota
-	Goto       // to Actions.Stage
+	Goto       // to Actions.Stage, which comes later
+	Again      // through Actions.Stage, with what was loaded
 	Leave      // NORMAL, or the bridge's exit table
 )
 

@@ -52,15 +52,69 @@ func sharedMAC(rs *ruleList) {
 	rs.add(prioMiss, Match{}, goTo(StageDrop), "foreign Ethernet source")
 }
 
+func sharedARP(rs *ruleList) {
+	rs.stage = StageARP
+	checked, macOnly := FlagMatch{Set: FlagARP}, FlagMatch{Clear: FlagARP}
+	rs.add(prioBlame-1, Match{Payload: ARPPacket{}}, goTo(StageDrop), "foreign sender hardware address")
+	rs.add(prioBlame-1, Match{Payload: RARPPacket{}}, goTo(StageDrop), "RARP other than a VIF's own announcement")
+
+	// Only the messages that the ND stage judges go there, so that its fields enter no
+	// other packet's megaflow.
+	for _, t := range []ICMPv6{NeighborSolicitation, NeighborAdvertisement} {
+		rs.add(prioClass+1, Match{Payload: IPv6{Inner: t}}, goTo(StageND), "neighbour discovery goes to the ND stage")
+	}
+	rs.add(prioClass+1, Match{Payload: IPv6{Fragment: FirstFragment, Inner: hiddenType}}, goTo(StageND), "what may be neighbour discovery goes to the ND stage")
+	for _, t := range []ICMPv6{MLDv1Report, RouterSolicitation, RouterAdvertisement, Redirect, MLDv2Report} {
+		rs.add(prioClass+1, Match{Payload: IPv6{Inner: t}, Flags: checked}, goTo(StageND), "messages of routers and listeners go to the ND stage")
+	}
+	rs.add(prioClass, Match{Payload: IPv4{}, Flags: checked}, blameIn(IP, StageIP), "IPv4 goes to the source check")
+	rs.add(prioClass, Match{Payload: IPv6{}, Flags: checked}, blameIn(IP, StageIP), "IPv6 goes to the source check")
+	rs.add(prioRest, Match{Flags: checked}, blame(EtherType), "other protocols are refused unless lifted")
+	rs.add(prioRest, Match{Flags: macOnly}, goTo(StageExit), "only MACs are checked")
+	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
+}
+
 // hiddenType is the ICMPv6 type that Open vSwitch shows for a first fragment that ends
 // before the ICMPv6 header.
 const hiddenType ICMPv6 = 0
 
-func sharedARP(rs *ruleList) {
-	rs.stage = StageARP
-	checked, macOnly := FlagMatch{Set: FlagARP}, FlagMatch{Clear: FlagARP}
-	none := noMAC
+// A packet meets the ND stage up to twice: solicitations and advertisements first with
+// the sender MACs in their options, blamed mac, and, once these are good, again with
+// FlagND and blamed nd, with what they claim.
+var (
+	firstPass  = FlagMatch{Clear: FlagND}
+	secondPass = FlagMatch{Set: FlagND}
+	toClaims   = Actions{Blame: ND, Set: FlagND, Next: Again, Stage: StageND}
+)
 
+func sharedND(rs *ruleList) {
+	rs.stage = StageND
+	sharedSenderMACs(rs)
+
+	rs.add(prioBlame, Match{Payload: Solicitation(unspecified6, NS{}), Flags: secondPass}, goTo(StageDrop), "duplicate address detection for an address that isn't the VIF's, or with an option")
+	rs.add(prioClass, Match{Payload: Solicitation(anySource, NS{}), Flags: secondPass}, goTo(StageIP), "the source of a solicitation goes to the source check")
+	rs.add(prioClass, Match{Payload: Advertisement(NA{}), Flags: secondPass}, goTo(StageDrop), "advertisement of an address that isn't the VIF's")
+
+	for _, t := range []ICMPv6{RouterAdvertisement, Redirect} {
+		rs.add(prioGuard, Match{Payload: IPv6{Inner: t}, Flags: FlagMatch{Clear: FlagRouter}}, blame(Router), "router advertisements and redirects are refused unless lifted")
+	}
+	for _, t := range []ICMPv6{RouterSolicitation, RouterAdvertisement, Redirect} {
+		rs.add(prioGuard-1, Match{Payload: IPv6{Fragment: FirstFragment, Inner: t}}, blame(ND), "fragmented neighbour discovery (RFC 6980)")
+	}
+	ip := FlagMatch{Set: FlagIP}
+	rs.add(prioException, Match{Payload: IPv6{Src: unspecified6, Dst: allRouters, Inner: RouterSolicitation}, Flags: ip}, goTo(StageExit), "router solicitation before there is an address")
+	for _, t := range []ICMPv6{MLDv1Report, MLDv2Report} {
+		rs.add(prioException, Match{Payload: IPv6{Src: unspecified6, Dst: linkScope, Inner: t}, Flags: ip}, goTo(StageExit), "MLD report before there is an address")
+	}
+	rs.add(prioRest, Match{Payload: IPv6{}}, blameIn(IP, StageIP), "the source of other messages goes to the source check")
+	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
+}
+
+// sharedSenderMACs judges the link-layer options of solicitations and advertisements,
+// as far as that needs no VIF's MAC.
+func sharedSenderMACs(rs *ruleList) {
+	checked, macOnly := FlagMatch{Set: FlagARP, Clear: FlagND}, FlagMatch{Clear: FlagARP}
+	none := noMAC
 	for _, t := range []ICMPv6{hiddenType, NeighborSolicitation, NeighborAdvertisement} {
 		frag := IPv6{Fragment: FirstFragment, Inner: t}
 		rs.add(prioGuard, Match{Payload: frag, Flags: checked}, blame(ND), "fragmented neighbour discovery (RFC 6980)")
@@ -75,38 +129,12 @@ func sharedARP(rs *ruleList) {
 	} {
 		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: checked}, blame(ND), "malformed or with two link-layer options, which the switch shows as target ::")
 		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: macOnly}, goTo(StageDrop), "two link-layer options hide sender MACs from the switch")
-		rs.add(prioAllow, Match{Payload: nd.bare, Flags: checked}, blameIn(ND, StageND), "no link-layer option")
+		rs.add(prioAllow, Match{Payload: nd.bare, Flags: checked}, toClaims, "no link-layer option")
 		rs.add(prioAllow, Match{Payload: nd.bare, Flags: macOnly}, goTo(StageExit), "no link-layer option")
-		rs.add(prioBlame, Match{Payload: nd.readable}, goTo(StageDrop), "foreign link-layer option")
-		rs.add(prioBlame-1, Match{Payload: IPv6{Inner: nd.class}, Flags: checked}, blame(ND), "hop limit other than 255 or code other than 0")
-		rs.add(prioBlame-1, Match{Payload: IPv6{Inner: nd.class}, Flags: macOnly}, goTo(StageDrop), "hop limit other than 255 or code other than 0")
+		rs.add(prioBlame-1, Match{Payload: nd.readable, Flags: firstPass}, goTo(StageDrop), "foreign link-layer option")
+		rs.add(prioBlame-2, Match{Payload: IPv6{Inner: nd.class}, Flags: checked}, blame(ND), "hop limit other than 255 or code other than 0")
+		rs.add(prioBlame-2, Match{Payload: IPv6{Inner: nd.class}, Flags: macOnly}, goTo(StageDrop), "hop limit other than 255 or code other than 0")
 	}
-	rs.add(prioBlame-1, Match{Payload: ARPPacket{}}, goTo(StageDrop), "foreign sender hardware address")
-	rs.add(prioBlame-1, Match{Payload: RARPPacket{}}, goTo(StageDrop), "RARP other than a VIF's own announcement")
-
-	rs.add(prioClass, Match{Payload: IPv4{}, Flags: checked}, blameIn(IP, StageIP), "IPv4 goes to the source check")
-	rs.add(prioClass, Match{Payload: IPv6{}, Flags: checked}, blameIn(IP, StageND), "IPv6 goes to the ND stage")
-	rs.add(prioRest, Match{Flags: checked}, blame(EtherType), "other protocols are refused unless lifted")
-	rs.add(prioRest, Match{Flags: macOnly}, goTo(StageExit), "only MACs are checked")
-	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
-}
-
-// sharedND judges what only VIFs with ARP send here: neighbour discovery whose
-// link-layer options are good, blamed nd, and all other IPv6, blamed ip.
-func sharedND(rs *ruleList) {
-	rs.stage = StageND
-	for _, t := range []ICMPv6{RouterAdvertisement, Redirect} {
-		rs.add(prioGuard, Match{Payload: IPv6{Inner: t}, Flags: FlagMatch{Clear: FlagRouter}}, blame(Router), "router advertisements and redirects are refused unless lifted")
-	}
-	for _, t := range []ICMPv6{RouterSolicitation, RouterAdvertisement, Redirect} {
-		rs.add(prioGuard-1, Match{Payload: IPv6{Fragment: FirstFragment, Inner: t}}, blame(ND), "fragmented neighbour discovery (RFC 6980)")
-	}
-	rs.add(prioBlame, Match{Payload: Solicitation(unspecified6, NS{})}, goTo(StageDrop), "duplicate address detection for an address that isn't the VIF's, or with an option")
-	toSource := Actions{Set: FlagND, Next: Goto, Stage: StageIP}
-	rs.add(prioClass, Match{Payload: Solicitation(anySource, NS{})}, toSource, "the source of a solicitation goes to the source check")
-	rs.add(prioClass, Match{Payload: IPv6{Inner: NeighborAdvertisement}}, goTo(StageDrop), "advertisement of an address that isn't the VIF's")
-	rs.add(prioRest, Match{Payload: IPv6{}}, goTo(StageIP), "other IPv6 goes to the source check")
-	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
 }
 
 func sharedIP(rs *ruleList) {
@@ -123,10 +151,6 @@ func sharedIP(rs *ruleList) {
 	ip := FlagMatch{Set: FlagIP}
 	discover := IPv4{Src: unspecified4, Dst: broadcast4, Inner: UDP{Src: dhcp4Client, Dst: dhcp4Server}}
 	rs.add(prioException, Match{Payload: discover, Flags: ip}, goTo(StageExit), "a DHCPv4 client without an address")
-	rs.add(prioException, Match{Payload: IPv6{Src: unspecified6, Dst: allRouters, Inner: RouterSolicitation}, Flags: ip}, goTo(StageExit), "router solicitation before there is an address")
-	for _, t := range []ICMPv6{MLDv1Report, MLDv2Report} {
-		rs.add(prioException, Match{Payload: IPv6{Src: unspecified6, Dst: linkScope, Inner: t}, Flags: ip}, goTo(StageExit), "MLD report before there is an address")
-	}
 	rs.add(prioRefuse, Match{Payload: IPv4{Src: unspecified4}, Flags: ip}, goTo(StageDrop), "source 0.0.0.0, which is also what the switch shows for malformed IPv4")
 	for _, flag := range []Flags{FlagIP, FlagND} {
 		rs.add(prioRefuse, Match{Payload: IPv6{Src: unspecified6}, Flags: FlagMatch{Set: flag}}, goTo(StageDrop), "source ::, whatever prefixes the VIF owns")

@@ -38,6 +38,8 @@ func (r *Rule) ActionText(p Pipeline) string {
 	switch a := r.Actions; {
 	case a.Next == Goto:
 		words = append(words, fmt.Sprintf("goto_table:%d", p.Table(a.Stage)))
+	case a.Next == Again:
+		words = append(words, fmt.Sprintf("resubmit(,%d)", p.Table(a.Stage)))
 	case a.Next == Leave && p.Exit >= 0:
 		words = append(words, fmt.Sprintf("resubmit(,%d)", p.Exit))
 	case a.Next == Leave:

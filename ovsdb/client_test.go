@@ -62,7 +62,7 @@ func TestHost(t *testing.T) {
 	if got, want := c.RootUUID(), s.vsctl("get Open_vSwitch . _uuid"); got != want {
 		t.Errorf("RootUUID %s, want %s", got, want)
 	}
-	if c.Host() != c.Host() {
+	if first, second := c.Host(), c.Host(); first != second {
 		t.Error("an unchanged host is another value")
 	}
 }

@@ -190,7 +190,7 @@ func explainProblems(out io.Writer, in *controller.Inspection, p *controller.Por
 
 // explainFlows lists the port's own rules in words, and with flows also as they are.
 func explainFlows(out io.Writer, in *controller.Inspection, p *controller.PortInspection, flows bool) {
-	if text := dropsText(p.Drops); text != "" {
+	if text := dropsText(p.Drops, len(p.Drops)); text != "" {
 		what := "DROPPED"
 		if p.Policy.Action == model.Observe {
 			what = "WOULD HAVE BEEN DROPPED"

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -147,16 +148,31 @@ func describe(in *controller.Inspection, p *controller.PortInspection) vifStatus
 	return s
 }
 
+// Widths to which cells of the status table are cut; JSON has them whole.
+const (
+	maxVM        = 13
+	maxAddresses = 40
+	maxReasons   = 3
+)
+
+// printStatus writes one line a VIF. The VM has a column only where somebody wrote one.
 func printStatus(out io.Writer, list []vifStatus) error {
+	named := slices.ContainsFunc(list, func(s vifStatus) bool { return s.VM != "" })
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "BRIDGE\tPORT\tVM\tSTATE\tCHECKS\tADDRESSES\tDROPS\tERROR")
+	row := func(vm string, cells ...string) {
+		if named {
+			cells = slices.Insert(cells, 2, vm)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	row("VM", "BRIDGE", "PORT", "STATE", "CHECKS", "ADDRESSES", "DROPS", "ERROR")
 	for _, s := range list {
 		drops := make(map[flows.Reason]uint64)
 		for _, r := range flows.Reasons() {
 			drops[r] = s.Drops[r.String()]
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Bridge, s.Port, orDash(shorten(s.VM, 13)), s.State,
-			orDash(s.Checks), orDash(shorten(strings.Join(s.Addresses, " "), 40)), orDash(dropsText(drops)), orDash(s.Error))
+		row(orDash(shorten(s.VM, maxVM)), s.Bridge, s.Port, s.State, orDash(s.Checks),
+			orDash(shorten(strings.Join(s.Addresses, " "), maxAddresses)), orDash(dropsText(drops, maxReasons)), orDash(s.Error))
 	}
 	return w.Flush()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -59,30 +60,44 @@ func findBridge(h *model.Host, name string) (*model.Bridge, error) {
 	return nil, fmt.Errorf("no bridge %q (there are: %s)", name, strings.Join(names, ", "))
 }
 
-// addresses lists what a VIF may use, without the link-local addresses that every VIF
-// has.
+// addresses lists what a VIF may use, that of its own MAC first, without the
+// link-local addresses that every VIF has.
 func addresses(p *model.Policy) []string {
-	var list []string
+	var own, others []string
 	for _, b := range p.Bindings {
 		if b.Origin == model.OriginLinkLocal {
 			continue
 		}
-		text := model.FormatPrefix(b.Prefix)
-		if b.MAC != p.MAC {
-			text = b.String()
+		if b.MAC == p.MAC {
+			own = append(own, model.FormatPrefix(b.Prefix))
+		} else {
+			others = append(others, b.String())
 		}
-		list = append(list, text)
 	}
-	return list
+	return append(own, others...)
 }
 
-// dropsText writes drop counters as "reason count" in the order of the stages.
-func dropsText(drops map[flows.Reason]uint64) string {
-	var words []string
+// dropsText writes drop counters as "reason count", the largest first, and sums up
+// those beyond the first few.
+func dropsText(drops map[flows.Reason]uint64, most int) string {
+	var reasons []flows.Reason
 	for _, r := range flows.Reasons() {
-		if n := drops[r]; n > 0 {
-			words = append(words, fmt.Sprintf("%s %d", r, n))
+		if drops[r] > 0 {
+			reasons = append(reasons, r)
 		}
+	}
+	slices.SortStableFunc(reasons, func(a, b flows.Reason) int { return cmp.Compare(drops[b], drops[a]) })
+	var words []string
+	var others uint64
+	for i, r := range reasons {
+		if i < most {
+			words = append(words, fmt.Sprintf("%s %d", r, drops[r]))
+		} else {
+			others += drops[r]
+		}
+	}
+	if others > 0 {
+		words = append(words, fmt.Sprintf("others %d", others))
 	}
 	return strings.Join(words, ", ")
 }

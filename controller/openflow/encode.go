@@ -119,14 +119,15 @@ func instructions(r *flows.Rule, p flows.Pipeline) []of.Instruction {
 		dst := matchField(flows.Field{ID: flows.FieldRegister, Value: make([]byte, 4)})
 		add(of.NewNXActionRegLoad(ofsNbits, &dst, uint64(l.Value)))
 	}
-	if r.Actions.Next == flows.Leave {
-		if p.Exit >= 0 {
-			add(of.NewNXActionResubmitTableAction(nxInPort, uint8(p.Exit)))
-		} else {
-			normal := of.NewActionOutput(of.P_NORMAL)
-			normal.MaxLen = 0 // only the controller port has one
-			add(normal)
-		}
+	switch a := &r.Actions; {
+	case a.Next == flows.Again:
+		add(of.NewNXActionResubmitTableAction(nxInPort, p.Table(a.Stage)))
+	case a.Next == flows.Leave && p.Exit >= 0:
+		add(of.NewNXActionResubmitTableAction(nxInPort, uint8(p.Exit)))
+	case a.Next == flows.Leave:
+		normal := of.NewActionOutput(of.P_NORMAL)
+		normal.MaxLen = 0 // only the controller port has one
+		add(normal)
 	}
 	var list []of.Instruction
 	if len(apply.Actions) > 0 {

@@ -42,12 +42,24 @@ func peer(t *testing.T, say func(net.Conn)) string {
 	return path
 }
 
+// hear reads one message; nil when there is none any more.
+func hear(c net.Conn) message {
+	m, err := readMessage(c)
+	if err != nil {
+		return nil
+	}
+	return m
+}
+
+// utter writes bytes. Whether they arrive shows in what the session does.
+func utter(c net.Conn, b []byte) { _, _ = c.Write(b) }
+
 // greet carries out a handshake, including the barrier that confirms the version.
 func greet(c net.Conn) {
-	readMessage(c)
-	c.Write(header(of.Type_Hello, 1))
-	if m, err := readMessage(c); err == nil {
-		c.Write(header(of.Type_BarrierReply, m.xid()))
+	hear(c)
+	utter(c, header(of.Type_Hello, 1))
+	if m := hear(c); m != nil {
+		utter(c, header(of.Type_BarrierReply, m.xid()))
 	}
 }
 
@@ -80,8 +92,8 @@ func TestHostilePeer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, ctx := dial(t, peer(t, func(c net.Conn) {
 				greet(c)
-				readMessage(c)
-				c.Write(answer)
+				hear(c)
+				utter(c, answer)
 			}))
 			if _, err := c.OwnFlows(ctx); err == nil {
 				t.Error("no error")
@@ -92,13 +104,12 @@ func TestHostilePeer(t *testing.T) {
 
 func TestEcho(t *testing.T) {
 	got := make(chan message, 1)
-	c, _ := dial(t, peer(t, func(c net.Conn) {
+	dial(t, peer(t, func(c net.Conn) {
 		greet(c)
-		c.Write(append([]byte{4, of.Type_EchoRequest, 0, 12, 0, 0, 0, 77}, "ping"...))
-		m, _ := readMessage(c)
+		utter(c, append([]byte{4, of.Type_EchoRequest, 0, 12, 0, 0, 0, 77}, "ping"...))
+		m := hear(c)
 		got <- m
 	}))
-	_ = c
 	select {
 	case m := <-got:
 		if m.kind() != of.Type_EchoReply || m.xid() != 77 || !bytes.HasSuffix(m, []byte("ping")) {
@@ -113,8 +124,8 @@ func TestEcho(t *testing.T) {
 func TestSilentPeer(t *testing.T) {
 	c, _ := dial(t, peer(t, func(c net.Conn) {
 		greet(c)
-		readMessage(c) // the barrier below
-		readMessage(c) // until the session is closed
+		hear(c) // the barrier below
+		hear(c) // until the session is closed
 	}))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -129,8 +140,8 @@ func TestSilentPeer(t *testing.T) {
 
 func TestVersionNegotiationFails(t *testing.T) {
 	path := peer(t, func(c net.Conn) {
-		readMessage(c)
-		c.Write([]byte{1, of.Type_Hello, 0, 8, 0, 0, 0, 1})
+		hear(c)
+		utter(c, []byte{1, of.Type_Hello, 0, 8, 0, 0, 0, 1})
 	})
 	_, err := Dial(t.Context(), path)
 	if err == nil || !strings.Contains(err.Error(), "wire version 1") {

@@ -113,7 +113,7 @@ func flowStatsRequest(cookie, mask uint64, xid uint32) ([]byte, error) {
 	body.Cookie, body.CookieMask = cookie, mask
 	m := &of.MultipartRequest{Header: of.NewOfp13Header(), Type: of.MultipartType_Flow, Body: body}
 	m.Header.Type = of.Type_MultiPartRequest
-	m.Header.Xid = xid
+	m.Xid = xid
 	return marshal(m)
 }
 

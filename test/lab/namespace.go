@@ -25,18 +25,18 @@ type Namespace struct {
 // It needs CAP_SYS_ADMIN.
 func NewNamespace() (*Namespace, error) {
 	var file *os.File
-	err := onOwnThread(func() (error, bool) {
+	err := onOwnThread(func() (bool, error) {
 		home, err := os.Open(threadNetns)
 		if err != nil {
-			return fmt.Errorf("open the current network namespace: %w", err), true
+			return true, fmt.Errorf("open the current network namespace: %w", err)
 		}
 		defer home.Close()
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("make a network namespace: %w", err), true
+			return true, fmt.Errorf("make a network namespace: %w", err)
 		}
 		file, err = os.Open(threadNetns)
 		back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET)
-		return errors.Join(err, back), back == nil
+		return back == nil, errors.Join(err, back)
 	})
 	if err != nil {
 		if file != nil {
@@ -63,7 +63,7 @@ func (n *Namespace) Path() string {
 // Do runs fn on a thread that is inside the namespace. Sockets that fn opens
 // stay in the namespace; goroutines that fn starts are outside.
 func (n *Namespace) Do(fn func() error) error {
-	return onOwnThread(func() (error, bool) { return n.onThread(fn) })
+	return onOwnThread(func() (bool, error) { return n.onThread(fn) })
 }
 
 // Close lets the namespace go. Calling it again does nothing.
@@ -78,32 +78,32 @@ func (n *Namespace) Close() error {
 // onThread runs fn with the calling thread, which must be locked, moved into
 // the namespace, and moves the thread back. restored tells whether it is back;
 // if not, the thread must not be used for anything else.
-func (n *Namespace) onThread(fn func() error) (err error, restored bool) {
+func (n *Namespace) onThread(fn func() error) (restored bool, err error) {
 	if n == nil {
-		return fn(), true
+		return true, fn()
 	}
 	home, err := os.Open(threadNetns)
 	if err != nil {
-		return fmt.Errorf("open the current network namespace: %w", err), true
+		return true, fmt.Errorf("open the current network namespace: %w", err)
 	}
 	defer home.Close()
 	if err := unix.Setns(n.FD(), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter a network namespace: %w", err), true
+		return true, fmt.Errorf("enter a network namespace: %w", err)
 	}
 	err = fn()
 	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
-		return errors.Join(err, fmt.Errorf("leave a network namespace: %w", back)), false
+		return false, errors.Join(err, fmt.Errorf("leave a network namespace: %w", back))
 	}
-	return err, true
+	return true, err
 }
 
 // onOwnThread runs fn on a thread of its own. When fn couldn't restore the
 // thread, the thread ends with the goroutine that was locked to it.
-func onOwnThread(fn func() (err error, restored bool)) error {
+func onOwnThread(fn func() (restored bool, err error)) error {
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		err, restored := fn()
+		restored, err := fn()
 		if restored {
 			runtime.UnlockOSThread()
 		}

@@ -38,7 +38,7 @@ func startProcess(ns *Namespace, cmd *exec.Cmd) (*process, error) {
 	go func() {
 		defer close(p.done)
 		runtime.LockOSThread()
-		err, restored := ns.onThread(cmd.Start)
+		restored, err := ns.onThread(cmd.Start)
 		if restored {
 			defer runtime.UnlockOSThread()
 		}

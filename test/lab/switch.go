@@ -270,7 +270,7 @@ func (sw *Switch) waitVswitchdLocked(ctx context.Context) error {
 func (sw *Switch) waitReady(ctx context.Context, p *process, name string, ready func() (bool, error)) error {
 	err := WaitUntil(ctx, name+" is ready", func() (bool, error) {
 		if !p.running() {
-			return false, fmt.Errorf("it has ended: %v", p.err)
+			return false, errors.Join(errors.New("it has ended"), p.err)
 		}
 		return ready()
 	})
