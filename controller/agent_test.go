@@ -480,3 +480,66 @@ func TestBridgeThatCantBeUsedIsLeftAlone(t *testing.T) {
 		})
 	}
 }
+
+// A port that says nothing is blocked where the bridge asks for that, and only there.
+func TestUnmarkedPorts(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "plain", 1)
+	h.vif("br0", "marked", 2, "port-security=off")
+	h.vif("br0", "sink", 3, "port-security=off")
+	h.guard("br0")
+	h.run(never)
+	h.await("marked", "state=off")
+	frame := func() []byte {
+		return lab.GratuitousARP(lab.MustMAC("52:54:00:00:00:77"), addr("192.0.2.77"))
+	}
+	for _, step := range []struct {
+		unmarked string
+		passes   bool
+	}{{"", true}, {"block", false}, {"trust", true}} {
+		if step.unmarked != "" {
+			h.MustVsctl("set", "Bridge", "br0", "external_ids:port-security-unmarked="+step.unmarked)
+		}
+		state := "state="
+		if !step.passes {
+			state = "state=blocked"
+		}
+		h.await("plain", state)
+		if got := h.MustReach("plain", frame())["sink"] != nil; got != step.passes {
+			t.Errorf("unmarked=%q: the frame passes: %v, want %v", step.unmarked, got, step.passes)
+		}
+		if h.MustReach("marked", frame())["sink"] == nil {
+			t.Errorf("unmarked=%q: a port marked off is blocked", step.unmarked)
+		}
+		if h.MustReach("br0", frame())["sink"] == nil {
+			t.Errorf("unmarked=%q: the bridge's own port is blocked", step.unmarked)
+		}
+	}
+}
+
+// A port that the agent doesn't know sends nothing, and that is counted.
+func TestUnknownPort(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "sink", 1)
+	h.guard("br0")
+	h.run(never)
+	h.awaitExact("br0")
+	h.stop()
+	h.vif("br0", "new", 2)
+	if got := h.MustReach("new", lab.GratuitousARP(lab.MustMAC("52:54:00:00:00:77"), addr("192.0.2.77"))); len(got) != 0 {
+		t.Errorf("its frame reached %d ports", len(got))
+	}
+	h.MustPurge()
+	if n := h.inspect("br0").UnknownPort; n != 1 {
+		t.Errorf("unknown-port counter %d, want 1", n)
+	}
+	h.run(never)
+	h.wait("the new port to work", func() error {
+		if h.MustReach("new", lab.GratuitousARP(lab.MustMAC("52:54:00:00:00:77"), addr("192.0.2.77")))["sink"] == nil {
+			return fmt.Errorf("its frame doesn't arrive")
+		}
+		return nil
+	})
+}

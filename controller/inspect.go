@@ -17,6 +17,9 @@ type Inspection struct {
 	Switch error // why the switch couldn't be read; the counters are missing then
 	Ports  []PortInspection
 	Shared []RuleInspection
+
+	// UnknownPort counts the packets dropped because their port wasn't programmed yet.
+	UnknownPort uint64
 }
 
 // PortInspection is one port of an inspected bridge.
@@ -51,6 +54,11 @@ func Inspect(ctx context.Context, b *model.Bridge, profiles map[string]string, r
 		byOwner[owner] = append(byOwner[owner], &have[i])
 	}
 	in.Shared = inspectRules(flows.Shared(), t, byKey)
+	for _, r := range in.Shared {
+		if r.Counts == flows.UnknownPort {
+			in.UnknownPort += r.Packets
+		}
+	}
 	for _, row := range b.Interfaces {
 		p := PortInspection{Row: row, Policy: model.Resolve(&t.config, profiles, row), Drops: map[flows.Reason]uint64{}}
 		id := flows.ParseVIFID(row.UUID)

@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -207,6 +210,32 @@ func TestSetKeepsValuesWhole(t *testing.T) {
 	ids := c.MustIDs("tap1")
 	if ids[model.KeyPairs] != neutron || ids[model.KeySeq] != `a "b", c` {
 		t.Errorf("written: %v", ids)
+	}
+}
+
+// The real program: SIGTERM ends it with exit status 0, and the flows stay.
+func TestSIGTERMLeavesTheFlows(t *testing.T) {
+	c := newConsole(t)
+	c.must("guard", "br0")
+	program := filepath.Join(t.TempDir(), "vifguard")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	agent := exec.Command(program, "run", "--ovsdb", c.Endpoint())
+	agent.Stderr = t.Output()
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = agent.Process.Kill() }()
+	c.awaitState("tap1", "enforced")
+	if err := agent.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+	if out := c.must("explain", "tap1"); !strings.Contains(out, "In force: yes") {
+		t.Errorf("after SIGTERM:\n%s", out)
 	}
 }
 
