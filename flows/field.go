@@ -113,6 +113,7 @@ func (p IPv4) fields() []Field {
 	fs.add16(FieldEthType, model.EtherTypeIPv4)
 	fs.addPrefix(FieldIPv4Src, p.Src)
 	fs.addPrefix(FieldIPv4Dst, p.Dst)
+	fs.addFragment(p.Fragment)
 	return fs.addInner(p.Inner)
 }
 
@@ -125,9 +126,7 @@ func (p IPv6) fields() []Field {
 	fs.add16(FieldEthType, model.EtherTypeIPv6)
 	fs.addPrefix(FieldIPv6Src, p.Src)
 	fs.addPrefix(FieldIPv6Dst, p.Dst)
-	if p.Fragment == FirstFragment {
-		fs.add8(FieldIPFrag, fragFirst)
-	}
+	fs.addFragment(p.Fragment)
 	if p.HopLimit != 0 {
 		fs.add8(FieldTTL, p.HopLimit)
 	}
@@ -148,6 +147,13 @@ func (u UDP) fields() []Field {
 	if u.Dst != 0 {
 		fs.add16(FieldUDPDst, u.Dst)
 	}
+	return fs
+}
+
+func (HiddenUDP) fields() []Field {
+	fs := fieldList(Proto(protoUDP).fields())
+	fs.add16(FieldUDPSrc, 0)
+	fs.add16(FieldUDPDst, 0)
 	return fs
 }
 
@@ -207,6 +213,12 @@ func (fs *fieldList) addPrefix(id FieldID, p netip.Prefix) {
 		mask[i/8] |= 0x80 >> (i % 8)
 	}
 	fs.masked(id, v, mask)
+}
+
+func (fs *fieldList) addFragment(f Fragment) {
+	if f == FirstFragment {
+		fs.add8(FieldIPFrag, fragFirst)
+	}
 }
 
 func (fs *fieldList) addInner(in Inner) []Field {

@@ -62,6 +62,7 @@ const (
 // IPv4 matches IPv4 packets.
 type IPv4 struct {
 	Src, Dst netip.Prefix
+	Fragment Fragment
 	Inner    Inner
 }
 
@@ -83,6 +84,10 @@ type Proto uint8
 
 // UDP matches UDP ports; 0 leaves a port out.
 type UDP struct{ Src, Dst uint16 }
+
+// HiddenUDP matches UDP whose ports the switch can't read and shows as 0: in a first
+// fragment that ends before them.
+type HiddenUDP struct{}
 
 // ICMPv6 matches an ICMPv6 type of any code; in IPv6 only.
 type ICMPv6 uint8

@@ -63,7 +63,11 @@ func sharedARP(rs *ruleList) {
 	for _, t := range []ICMPv6{NeighborSolicitation, NeighborAdvertisement} {
 		rs.add(prioClass+1, Match{Payload: IPv6{Inner: t}}, goTo(StageND), "neighbour discovery goes to the ND stage")
 	}
-	rs.add(prioClass+1, Match{Payload: IPv6{Fragment: FirstFragment, Inner: hiddenType}}, goTo(StageND), "what may be neighbour discovery goes to the ND stage")
+	// What the switch can't read may be anything, and some receivers can read it.
+	for _, hidden := range []Inner{hiddenProto, hiddenType} {
+		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: checked}, blame(ND), "may be neighbour discovery behind headers that the switch can't read (RFC 7112, 7113)")
+		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: macOnly}, goTo(StageDrop), "may hide sender MACs behind headers that the switch can't read (RFC 7112, 7113)")
+	}
 	for _, t := range []ICMPv6{MLDv1Report, RouterSolicitation, RouterAdvertisement, Redirect, MLDv2Report} {
 		rs.add(prioClass+1, Match{Payload: IPv6{Inner: t}, Flags: checked}, goTo(StageND), "messages of routers and listeners go to the ND stage")
 	}
@@ -74,9 +78,14 @@ func sharedARP(rs *ruleList) {
 	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
 }
 
-// hiddenType is the ICMPv6 type that Open vSwitch shows for a first fragment that ends
-// before the ICMPv6 header.
-const hiddenType ICMPv6 = 0
+// What Open vSwitch shows of IPv6 packets that it can't read to their end: protocol 0
+// for broken or cut extension headers, which no packet has that it can read, as it
+// skips hop-by-hop options; and ICMPv6 type 0, which is reserved, for a packet or first
+// fragment that ends before the ICMPv6 header.
+const (
+	hiddenProto Proto  = 0
+	hiddenType  ICMPv6 = 0
+)
 
 // A packet meets the ND stage up to twice: solicitations and advertisements first with
 // the sender MACs in their options, blamed mac, and, once these are good, again with
@@ -115,7 +124,7 @@ func sharedND(rs *ruleList) {
 func sharedSenderMACs(rs *ruleList) {
 	checked, macOnly := FlagMatch{Set: FlagARP, Clear: FlagND}, FlagMatch{Clear: FlagARP}
 	none := noMAC
-	for _, t := range []ICMPv6{hiddenType, NeighborSolicitation, NeighborAdvertisement} {
+	for _, t := range []ICMPv6{NeighborSolicitation, NeighborAdvertisement} {
 		frag := IPv6{Fragment: FirstFragment, Inner: t}
 		rs.add(prioGuard, Match{Payload: frag, Flags: checked}, blame(ND), "fragmented neighbour discovery (RFC 6980)")
 		rs.add(prioGuard, Match{Payload: frag, Flags: macOnly}, goTo(StageDrop), "a fragment hides sender MACs from the switch")
@@ -145,6 +154,9 @@ func sharedIP(rs *ruleList) {
 	}
 	for _, udp := range []UDP{{Dst: dhcp6Client}, {Src: dhcp6Server, Dst: dhcp6Server}} {
 		rs.add(prioGuard, Match{Payload: IPv6{Inner: udp}, Flags: guarded}, blame(DHCPServer), "DHCPv6 server messages are refused unless lifted")
+	}
+	for _, p := range []Payload{IPv4{Fragment: FirstFragment, Inner: HiddenUDP{}}, IPv6{Fragment: FirstFragment, Inner: HiddenUDP{}}} {
+		rs.add(prioGuard, Match{Payload: p, Flags: guarded}, blame(DHCPServer), "a first fragment that hides its ports from the switch (RFC 1858, 7112)")
 	}
 	rs.add(prioException, Match{Flags: FlagMatch{Clear: FlagIP | FlagND}}, goTo(StageExit), "IP sources aren't checked")
 

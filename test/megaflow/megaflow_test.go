@@ -42,7 +42,7 @@ var golden = map[string]map[string]string{
 	"mac": {
 		"tcp4": v4 + "frag=no)", "udp4": v4 + "frag=no)", "ping4": v4 + "frag=no)",
 		"tcp6": v6 + "proto=6,frag=no)", "udp6": v6 + "proto=17,frag=no)",
-		"ping6": v6 + "proto=58,frag=no),icmpv6(type=128/0xfc)",
+		"ping6": v6 + "proto=58,frag=no),icmpv6(type=128/0xfe)",
 	},
 	"mac,arp": {
 		"tcp4": v4 + "proto=6,frag=no)", "udp4": v4 + "proto=17,frag=no)" + udpBits, "ping4": v4 + "proto=1,frag=no)",
