@@ -29,6 +29,10 @@ type Interface struct {
 	ExternalIDs map[string]string
 }
 
+// LocalPort is the OpenFlow port number of a bridge's own port (OFPP_LOCAL, OpenFlow
+// 1.3 section A.2.1).
+const LocalPort = 0xfffffffe
+
 // Bridge returns the bridge of that name, or nil.
 func (h *Host) Bridge(name string) *Bridge {
 	for _, b := range h.Bridges {

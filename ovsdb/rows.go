@@ -39,7 +39,6 @@ const profilePrefix = "port-security-profile-"
 // moved the reserved numbers to the top.
 const (
 	localPort10 = 0xfffe     // OFPP_LOCAL in the ofport column
-	localPort13 = 0xfffffffe // OFPP_LOCAL in OpenFlow 1.3
 	maxPort13   = 0xfffffeff // highest port number that isn't reserved
 )
 
@@ -132,7 +131,7 @@ func ofport(column *int) uint32 {
 	case column == nil || *column < 1 || *column > maxPort13:
 		return 0
 	case *column == localPort10:
-		return localPort13
+		return model.LocalPort
 	}
 	return uint32(*column)
 }

@@ -2,7 +2,9 @@ package openflow_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +122,35 @@ func TestTextIsTheSameFlow(t *testing.T) {
 	}
 	for _, d := range flows.Diff(want, entries(got)) {
 		t.Errorf("%s %+v", d.Op, d.Entry)
+	}
+}
+
+// What the switch prints of a flow identifies the rule that it came from, which is how
+// a trace is put into words.
+func TestPrintedFlowsIdentifyTheirRules(t *testing.T) {
+	sw, c, ctx := start(t)
+	p := flows.Pipeline{First: 1, Exit: -1} // dumps leave table 0 out
+	rules := everyRule()
+	want, err := openflow.EncodeAll(rules, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Commit(ctx, flows.Diff(want, nil)); err != nil {
+		t.Fatal(err)
+	}
+	printed := make(map[string]int)
+	line := regexp.MustCompile(`cookie=(0x[0-9a-f]+), table=(\d+), priority=(\d+),?(.*) actions=`)
+	for l := range strings.Lines(sw.MustOfctl("dump-flows", "--no-stats", "--no-names", "br0")) {
+		if m := line.FindStringSubmatch(l); m != nil {
+			printed[m[1]+" "+m[2]+" "+m[3]+" "+string(flows.IdentifyMatch(m[4]))]++
+		}
+	}
+	for i := range rules {
+		r := &rules[i]
+		key := fmt.Sprintf("0x%x %d %d %s", r.Cookie(), p.Table(r.Stage), r.Priority, flows.IdentifyMatch(r.MatchText()))
+		if printed[key] != 1 {
+			t.Errorf("%d printed flows are %s", printed[key], key)
+		}
 	}
 }
 

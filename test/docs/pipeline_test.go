@@ -3,17 +3,19 @@
 package docs
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
 
 	"github.com/vifguard/vifguard/controller"
@@ -48,7 +50,7 @@ func TestPipelineDocumentShowsTheRealFlows(t *testing.T) {
 		}
 		return
 	}
-	if diff := cmp.Diff(strings.Split(old, "\n"), strings.Split(now, "\n")); diff != "" {
+	if diff := gocmp.Diff(strings.Split(old, "\n"), strings.Split(now, "\n")); diff != "" {
 		t.Errorf("%s isn't what the switch has (-document +switch); if that is meant: go test ./test/docs -update\n%s", pipelineDoc, diff)
 	}
 }
@@ -112,16 +114,13 @@ func simplify(line string, names map[flows.VIFID]string) (table uint8, text stri
 	if m == nil {
 		return 0, "", false
 	}
-	var cookie uint64
-	if _, err := fmt.Sscanf(m[1], "0x%x", &cookie); err != nil {
-		return 0, "", false
-	}
+	cookie, err := strconv.ParseUint(m[1], 0, 64)
 	owner, reason, ok := flows.SplitCookie(cookie)
-	if !ok {
+	if err != nil || !ok {
 		return 0, "", false
 	}
-	if m[2] != "" {
-		fmt.Sscanf(m[2], "%d", &table)
+	if n, err := strconv.ParseUint(m[2], 10, 8); err == nil { // left out for table 0
+		table = uint8(n)
 	}
 	note := names[owner]
 	if reason != flows.NoReason {
@@ -132,13 +131,15 @@ func simplify(line string, names map[flows.VIFID]string) (table uint8, text stri
 
 // byPriority orders dump lines as the switch tries them.
 func byPriority(a, b string) int {
-	var pa, pb int
-	fmt.Sscanf(a, "priority=%d", &pa)
-	fmt.Sscanf(b, "priority=%d", &pb)
-	if pa != pb {
-		return pb - pa
-	}
-	return strings.Compare(a, b)
+	return cmp.Or(cmp.Compare(priority(b), priority(a)), strings.Compare(a, b))
+}
+
+// priority returns the number of a line that begins with "priority=N,".
+func priority(line string) int {
+	digits, _, _ := strings.Cut(strings.TrimPrefix(line, "priority="), ",")
+	digits, _, _ = strings.Cut(digits, " ")
+	n, _ := strconv.Atoi(digits)
+	return n
 }
 
 func describeTables(tables map[uint8][]string) string {

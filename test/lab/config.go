@@ -55,7 +55,7 @@ func (sw *Switch) Appctl(args ...string) (string, error) {
 	if len(args) == 0 {
 		return "", errors.New("appctl: no command")
 	}
-	return sw.ctl.call(args[0], args[1:]...)
+	return sw.ctl.Call(context.Background(), args[0], args[1:]...)
 }
 
 // AddBridge adds a bridge with further settings of its row, such as

@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vifguard/vifguard/controller/unixctl"
 )
 
 // Datapath selects how a Switch forwards.
@@ -31,6 +33,10 @@ func (d Datapath) Type() string {
 	}
 	return "dummy"
 }
+
+// vswitchdControl is the name of ovs-vswitchd's control socket, the same for every
+// process that is started for a switch.
+const vswitchdControl = "vswitchd.ctl"
 
 // Options say what kind of Switch to start. The zero value is a Dummy one.
 type Options struct {
@@ -58,7 +64,7 @@ type Switch struct {
 	vswitch *process
 	waits   int // numbers the transactions of WaitVswitchd
 
-	ctl    *ctl
+	ctl    *unixctl.Client
 	inject injector
 
 	guestsMu sync.Mutex
@@ -82,7 +88,7 @@ func StartSwitch(ctx context.Context, opts Options) (_ *Switch, err error) {
 	sw := &Switch{
 		Dir:      dir,
 		datapath: opts.Datapath,
-		ctl:      &ctl{path: filepath.Join(dir, "vswitchd.ctl")},
+		ctl:      unixctl.New(filepath.Join(dir, vswitchdControl)),
 		guests:   map[string]*Guest{},
 	}
 	defer func() {
@@ -141,11 +147,11 @@ func (sw *Switch) Stop() error {
 		if sw.ns != nil && !sw.ownNS && sw.vswitch.running() {
 			// The tap devices of bridges are persistent; only this way of
 			// ending removes them from a namespace that goes on existing.
-			_, err := sw.ctl.call("exit", "--cleanup")
+			_, err := sw.ctl.Call(context.Background(), "exit", "--cleanup")
 			errs = append(errs, err)
 			sw.vswitch.await()
 		}
-		sw.ctl.close()
+		sw.ctl.Close()
 		errs = append(errs, sw.vswitch.stop(), sw.ovsdb.stop())
 		if sw.ownNS {
 			errs = append(errs, sw.ns.Close())
@@ -185,7 +191,7 @@ func (sw *Switch) StartOVSDB() error { return sw.startOVSDB(context.Background()
 func (sw *Switch) KillVswitchd() error {
 	sw.daemons.Lock()
 	defer sw.daemons.Unlock()
-	sw.ctl.close()
+	sw.ctl.Close()
 	sw.inject.forget()
 	return sw.vswitch.kill()
 }
@@ -225,8 +231,8 @@ func (sw *Switch) startVswitchd(ctx context.Context) error {
 	if sw.vswitch.running() {
 		return nil
 	}
-	args := []string{sw.Endpoint(), "--disable-system", "--unixctl=" + sw.ctl.path,
-		"--pidfile=" + sw.file("vswitchd.pid"), "--log-file=" + sw.file("vswitchd.log"),
+	args := []string{sw.Endpoint(), "--disable-system", "--unixctl=" + sw.file(vswitchdControl),
+		"--pidfile=" + sw.file("ovs-vswitchd.pid"), "--log-file=" + sw.file("vswitchd.log"),
 		"-vconsole:off", "-vsyslog:off", "-vpoll_loop:warn"}
 	if sw.datapath == Dummy {
 		args = append(args, "--enable-dummy=override")
@@ -235,12 +241,17 @@ func (sw *Switch) startVswitchd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sw.ctl.close()
+	sw.ctl.Close()
 	if sw.vswitch, err = startProcess(sw.ns, cmd); err != nil {
 		return err
 	}
+	// Where a packaged ovs-vswitchd has its control socket.
+	usual := sw.file(fmt.Sprintf("ovs-vswitchd.%d.ctl", cmd.Process.Pid))
+	if err := os.Symlink(vswitchdControl, usual); err != nil {
+		return err
+	}
 	err = sw.waitReady(ctx, sw.vswitch, "vswitchd", func() (bool, error) {
-		_, err := sw.ctl.call("version")
+		_, err := sw.ctl.Call(ctx, "version")
 		return err == nil, nil
 	})
 	if err != nil || !sw.ovsdb.running() {
