@@ -1,0 +1,47 @@
+# make help lists the targets.
+
+GO      ?= go
+BIN     := $(CURDIR)/bin
+CACHE   := $(CURDIR)/.cache
+LINT    := $(CACHE)/bin/golangci-lint-v2.15.0
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+SUDO    := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=NO_COLOR)
+
+# The version comes from git describe: Go's own stamp fails in a checkout that
+# belongs to another user.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)'
+TEST  := $(GO) test -count=1 $(TESTFLAGS)
+
+.PHONY: build demo test race lint clean help
+
+build: ## build bin/vifguard (the default)
+	$(BUILD) -o $(BIN)/vifguard ./cmd/vifguard
+
+demo: build ## show vifguard at work on a private Open vSwitch (with sudo unless root)
+	$(BUILD) -o $(BIN)/demo ./test/demo
+	@$(SUDO) packaging/deps.sh demo
+	@$(SUDO) $(BIN)/demo
+
+test: ## run all tests; those that need root are skipped without
+	packaging/deps.sh test
+	CGO_ENABLED=0 $(TEST) ./...
+
+race: ## run all tests with the race detector
+	packaging/deps.sh test race
+	CGO_ENABLED=1 $(TEST) -race ./...
+
+lint: $(LINT) ## run go vet and golangci-lint
+	$(GO) vet ./...
+	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(LINT) run ./...
+
+# The version is part of the name, so that another one is installed when it changes.
+$(LINT):
+	@mkdir -p $(CACHE)/install
+	CGO_ENABLED=0 GOBIN=$(CACHE)/install $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(lastword $(subst lint-, ,$@))
+	@mkdir -p $(@D) && mv $(CACHE)/install/golangci-lint $@
+
+clean: ## remove everything that was built
+	rm -rf $(BIN) $(CACHE)
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-7s %s\n", $$1, $$2 }'

@@ -1,0 +1,88 @@
+#!/bin/sh
+# Install the Debian packages that are missing for what the arguments name:
+#
+#   demo   Open vSwitch and the programs that guests run
+#   test   the same: what the tests need
+#   race   a C compiler, which Go's race detector needs
+#
+# Nothing happens when nothing is missing. No service is started: the demo and the
+# tests run daemons of their own.
+set -eu
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+missing=
+need() { # PROGRAM-OR-FILE PACKAGE
+	case $1 in
+	/*) [ ! -e "$1" ] || return 0 ;;
+	*) ! command -v "$1" >/dev/null || return 0 ;;
+	esac
+	case " $missing " in
+	*" $2 "*) ;;
+	*) missing="$missing $2" ;;
+	esac
+}
+
+[ $# -gt 0 ] || set -- demo
+for purpose; do
+	case $purpose in
+	demo | test)
+		need ovs-vswitchd openvswitch-switch
+		need ovsdb-server openvswitch-switch
+		need ovs-ofctl openvswitch-switch
+		need ip iproute2
+		need ping iputils-ping
+		need arping iputils-arping
+		need nft nftables
+		;;
+	race)
+		need gcc gcc
+		need /usr/include/stdlib.h libc6-dev
+		;;
+	*)
+		echo "deps.sh: unknown purpose \"$purpose\" (want demo, test or race)" >&2
+		exit 2
+		;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "deps.sh: these packages of Debian are missing, and there is no apt-get to install them:$missing" >&2
+	exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	echo "deps.sh: these packages are missing:$missing" >&2
+	echo "deps.sh: install them with: sudo packaging/deps.sh $*" >&2
+	exit 1
+fi
+
+# Debian starts services as it installs them, unless this file says no.
+policy=/usr/sbin/policy-rc.d
+if [ -e "$policy" ]; then
+	answer=0
+	"$policy" openvswitch-switch start >/dev/null 2>&1 || answer=$?
+	case "$answer$missing" in
+	101*) ;;
+	*openvswitch-switch*)
+		echo "deps.sh: installing openvswitch-switch would start it, as $policy allows; install it yourself: apt-get install openvswitch-switch" >&2
+		exit 1
+		;;
+	esac
+else
+	mark="by vifguard's packaging/deps.sh, for as long as it runs"
+	trap '! grep -qs "$mark" "$policy" || rm -f "$policy"' EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	(
+		set -C # never over one that has appeared meanwhile
+		printf '#!/bin/sh\n# %s\nexit 101\n' "$mark" >"$policy"
+	)
+	chmod 755 "$policy"
+fi
+
+echo "Installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+# shellcheck disable=SC2086 # a list of words
+apt-get -qq install -y --no-install-recommends $missing >/dev/null
