@@ -79,6 +79,16 @@ func Inspect(ctx context.Context, b *model.Bridge, profiles map[string]string, r
 	return in
 }
 
+// Port returns the inspection of an interface, or nil.
+func (in *Inspection) Port(row *model.Interface) *PortInspection {
+	for i := range in.Ports {
+		if in.Ports[i].Row.UUID == row.UUID {
+			return &in.Ports[i]
+		}
+	}
+	return nil
+}
+
 func readFlows(ctx context.Context, socket string) ([]openflow.Flow, error) {
 	conn, err := openflow.Dial(ctx, socket)
 	if err != nil {

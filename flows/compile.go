@@ -119,6 +119,10 @@ func (c *compiler) claimedMACs() {
 	for _, mac := range macs {
 		ns, na := Solicitation(anySource, NS{SLL: &mac}), Advertisement(NA{TLL: &mac})
 		c.add(StageARP, prioBlame, Match{Payload: ARPPacket{SHA: mac}}, blame(ARP), "ARP from "+mac.String()+" that no binding allows")
+		if c.ownsUnspecified(mac) {
+			c.add(StageARP, prioRefuse, Match{Payload: ARPPacket{SPA: unspecified4, SHA: mac}}, blame(ARP), "ARP sender 0.0.0.0, whatever prefixes the VIF owns")
+			c.add(StageARP, prioGuard, Match{Payload: ARPPacket{SPA: unspecified4, TPA: unspecified4, SHA: mac}}, blame(ARP), "ARP probe for 0.0.0.0, whatever prefixes the VIF owns")
+		}
 		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: ns, Flags: firstPass}, toClaims, "NS source link-layer option "+mac.String())
 		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: na, Flags: firstPass}, toClaims, "NA target link-layer option "+mac.String())
 		if len(macs) > 1 {
@@ -131,6 +135,14 @@ func (c *compiler) claimedMACs() {
 			c.add(StageND, prioAllow, Match{EthSrc: own, Payload: na, Flags: firstPass}, twin, "NA from the own MAC for VRRP virtual MAC "+mac.String())
 		}
 	}
+}
+
+// ownsUnspecified reports whether a binding that is good for ARP covers 0.0.0.0, which
+// is nobody's address.
+func (c *compiler) ownsUnspecified(mac model.MAC) bool {
+	return slices.ContainsFunc(c.port.Policy.Bindings, func(b model.Binding) bool {
+		return b.MAC == mac && !b.IPOnly() && b.Prefix.Contains(unspecified4.Addr())
+	})
 }
 
 // binding lets through what one binding allows, in every stage.
@@ -177,7 +189,7 @@ func (c *compiler) arpClaims(b model.Binding) {
 		reply := ARPPacket{Op: opReply, SPA: b.Prefix, SHA: b.MAC}
 		c.add(StageARP, prioAllow, Match{EthSrc: src, Payload: request}, goTo(StageExit), "ARP request from "+from)
 		c.add(StageARP, prioAllow, Match{EthSrc: src, Payload: reply}, goTo(StageExit), "ARP reply from "+from)
-		c.add(StageARP, prioAllow, Match{EthSrc: src, Payload: ARPPacket{Op: opRequest, SPA: unspecified4, TPA: b.Prefix, SHA: b.MAC}}, goTo(StageExit), "ARP probe for "+from+" (RFC 5227)")
+		c.add(StageARP, prioException, Match{EthSrc: src, Payload: ARPPacket{Op: opRequest, SPA: unspecified4, TPA: b.Prefix, SHA: b.MAC}}, goTo(StageExit), "ARP probe for "+from+" (RFC 5227)")
 	}
 }
 
@@ -192,7 +204,8 @@ func (c *compiler) ndClaims(b model.Binding) {
 	}
 	c.add(StageND, prioAllow, m, goTo(StageIP), "advertisement of "+b.String())
 	if own, ok := c.vrrpOwner(b); ok {
-		c.add(StageND, prioAllow, Match{EthSrc: own, Payload: na, Flags: FlagMatch{Set: FlagND | FlagVRRP}}, goTo(StageIP), "advertisement of "+b.String()+" from the own MAC")
+		twin := Advertisement(NA{Target: b.Prefix, TLL: &b.MAC})
+		c.add(StageND, prioAllow, Match{EthSrc: own, Payload: twin, Flags: FlagMatch{Set: FlagND | FlagVRRP}}, goTo(StageIP), "advertisement of "+b.String()+" from the own MAC")
 	}
 }
 

@@ -49,6 +49,7 @@ func sharedMAC(rs *ruleList) {
 	rs.add(prioGuard, Match{VLAN: Tagged, Flags: FlagMatch{Clear: FlagTagOK}}, blame(VLAN), "VLAN-tagged frames are refused unless lifted")
 	rs.add(prioGuard, Match{Payload: OfType(model.EtherTypeVLAN)}, blame(VLAN), "a second tag hides its payload from the switch")
 	rs.add(prioGuard, Match{Payload: OfType(model.EtherTypeQinQ)}, blame(VLAN), "a second tag hides its payload from the switch")
+	rs.add(prioGuard, Match{Payload: OfType(0)}, blame(VLAN), "an incomplete tag, which the switch shows as ethertype 0")
 	rs.add(prioMiss, Match{}, goTo(StageDrop), "foreign Ethernet source")
 }
 

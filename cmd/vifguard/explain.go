@@ -38,12 +38,7 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 				return nil
 			}
 			in := controller.Inspect(ctx, b, c.Host().Profiles, runDir)
-			for i := range in.Ports {
-				if in.Ports[i].Row == row {
-					return explain(cmd.OutOrStdout(), &in, &in.Ports[i], flows)
-				}
-			}
-			return fmt.Errorf("interface %q vanished meanwhile", row.Name)
+			return explain(cmd.OutOrStdout(), &in, in.Port(row), flows)
 		},
 	}
 	cmd.Flags().BoolVar(&flows, "flows", false, "show each flow as ovs-ofctl would")

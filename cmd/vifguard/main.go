@@ -42,14 +42,15 @@ OVSDB that the agent works from, and also work while it is down.`,
 		Example: `  vifguard guard br0                                  opt a bridge in
   vifguard set tap1 --mac 52:54:00:12:34:56 --address 192.0.2.10
   vifguard status                                     one line a VIF
-  vifguard explain tap1                               why it may send what`,
+  vifguard explain tap1                               why it may send what
+  vifguard trace tap1 FRAME                           what the switch does with a frame`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&o.endpoint, "ovsdb", "unix:/run/openvswitch/db.sock", "ovsdb-server to use")
 	root.PersistentFlags().StringVar(&o.runDir, "rundir", "", "directory of the bridges' management sockets (default: that of the --ovsdb socket)")
 	root.AddCommand(
-		newRun(&o), newStatus(&o), newExplain(&o),
+		newRun(&o), newStatus(&o), newExplain(&o), newTrace(&o),
 		newGuard(&o), newRelease(&o), newSet(&o), newUnset(&o), newVersion(),
 	)
 	return root

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/model/frame"
+)
+
+// traceResult is one frame in the JSON output of trace. Its schema is stable.
+type traceResult struct {
+	Frame    string      `json:"frame"`   // hexadecimal
+	Summary  string      `json:"summary"` // what it claims
+	Problems []string    `json:"problems"`
+	Verdict  string      `json:"verdict"` // pass, drop or observe
+	Reason   string      `json:"reason,omitempty"`
+	Why      string      `json:"why"` // the rule that decided, in words
+	Output   string      `json:"output,omitempty"`
+	Steps    []traceStep `json:"steps"`
+}
+
+type traceStep struct {
+	Table uint8  `json:"table"`
+	Stage string `json:"stage"`
+	Match string `json:"match"`
+	Why   string `json:"why"`
+}
+
+func newTrace(o *options) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "trace PORT FRAME",
+		Short: "Ask the switch what it would do with a frame",
+		Long: `Ask the real switch what it would do with a frame that a port sends: the verdict, the
+stage and the reason, the rule, in words, and what is malformed about the frame.
+FRAME is hexadecimal, a pcap file, or - for hexadecimal on standard input. Nothing is
+sent, and no counter changes.`,
+		Example: `  vifguard trace tap1 ffffffffffff525400123456080600010800060400015254001234560a00000a0000000000000a000001
+  vifguard trace tap1 capture.pcap`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != "text" && format != "json" {
+				return fmt.Errorf("-o: %q is not a format (want text or json)", format)
+			}
+			frames, err := readFrames(cmd.InOrStdin(), args[1])
+			if err != nil {
+				return err
+			}
+			return o.trace(cmd, args[0], frames, format)
+		},
+	}
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	return cmd
+}
+
+// readFrames reads the argument of trace: a file if there is one of that name.
+func readFrames(stdin io.Reader, arg string) ([][]byte, error) {
+	if arg == "-" {
+		b, err := io.ReadAll(stdin)
+		if err != nil {
+			return nil, err
+		}
+		arg = string(b)
+	} else if b, err := os.ReadFile(arg); err == nil {
+		frames, err := frame.ReadPcap(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", arg, err)
+		}
+		return frames, nil
+	} else if strings.ContainsAny(arg, "/.") || !errors.Is(err, fs.ErrNotExist) && !isHex(arg) {
+		return nil, err
+	}
+	f, err := frame.ParseHex(arg)
+	if err != nil {
+		return nil, fmt.Errorf("FRAME: %w", err)
+	}
+	return [][]byte{f}, nil
+}
+
+func isHex(s string) bool {
+	_, err := frame.ParseHex(s)
+	return err == nil
+}
+
+func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format string) error {
+	runDir, err := o.sockets()
+	if err != nil {
+		return err
+	}
+	c, ctx, done, err := o.connect(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	b, row, err := findPort(c.Host(), name)
+	if err != nil {
+		return err
+	}
+	if !model.ResolveBridge(b).Guarded {
+		return fmt.Errorf("bridge %s isn't guarded: everything passes (opt it in with: vifguard guard %s)", b.Name, b.Name)
+	}
+	in := controller.Inspect(ctx, b, c.Host().Profiles, runDir)
+	if in.Switch != nil {
+		return in.Switch
+	}
+	port := in.Port(row)
+	results := make([]traceResult, 0, len(frames))
+	for _, f := range frames {
+		r, err := traceOne(ctx, &in, port, runDir, f)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+	}
+	if format == "json" {
+		e := json.NewEncoder(cmd.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(results)
+	}
+	for i, r := range results {
+		if i > 0 {
+			fmt.Fprintln(cmd.OutOrStdout())
+		}
+		if err := printTrace(cmd.OutOrStdout(), r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func traceOne(ctx context.Context, in *controller.Inspection, port *controller.PortInspection, runDir string, b []byte) (traceResult, error) {
+	claims := frame.Parse(b)
+	r := traceResult{Frame: hex.EncodeToString(b), Summary: claims.String(), Problems: claims.Problems, Verdict: "drop"}
+	if r.Problems == nil {
+		r.Problems = []string{}
+	}
+	t, err := controller.TraceFrame(ctx, in, port, runDir, b)
+	if err != nil {
+		return r, err
+	}
+	r.Reason, r.Output = t.Reason.String(), t.Output
+	switch {
+	case t.Observed:
+		r.Verdict = "observe"
+	case t.Passes:
+		r.Verdict = "pass"
+	}
+	for _, s := range t.Steps {
+		why := s.Why
+		if why == "" {
+			why = "a flow of somebody else"
+		}
+		r.Steps = append(r.Steps, traceStep{Table: s.Table, Stage: s.Stage.String(), Match: string(s.Match), Why: why})
+		if s.Stage < flows.StageDrop {
+			r.Why = why // the last stage that judges decides
+		}
+	}
+	return r, nil
+}
+
+func printTrace(out io.Writer, r traceResult) error {
+	fmt.Fprintln(out, r.Summary)
+	for _, p := range r.Problems {
+		fmt.Fprintf(out, "malformed: %s\n", p)
+	}
+	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
+	for _, s := range r.Steps {
+		fmt.Fprintf(w, "  table %d\t%s\t%s\n", s.Table, s.Stage, s.Why)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	switch r.Verdict {
+	case "pass":
+		fmt.Fprintf(out, "passes: %s\n", r.Why)
+	case "observe":
+		fmt.Fprintf(out, "would be dropped, reason %s: %s; it passes because the VIF is only observed\n", r.Reason, r.Why)
+	default:
+		fmt.Fprintf(out, "dropped, reason %s: %s\n", orDash(r.Reason), r.Why)
+	}
+	if r.Verdict != "drop" {
+		fmt.Fprintf(out, "the bridge then does: %s\n", orDash(r.Output))
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package conformance
+
+import "slices"
+
+// Frame is one frame of the suite.
+type Frame struct {
+	Name   string
+	Class  string
+	Source string // the RFC, CVE or incident it comes from
+	// Bytes builds the frame as the VIF would send it.
+	Bytes func(v *VIF) []byte
+	// Verdicts are what the contract demands.
+	Verdicts Verdicts
+	// Limit says where a real Open vSwitch can't do as the contract demands.
+	Limit *Limit
+}
+
+// Limit is a gap between the contract and what an Open vSwitch can see.
+type Limit struct {
+	Why      string   // what the switch can't see, and why that does no harm
+	Verdicts Verdicts // what the switch does instead
+}
+
+// Frames returns the whole suite. Names are unique.
+func Frames() []Frame {
+	return slices.Concat(
+		class("ethernet", etherFrames()),
+		class("arp", arpFrames()),
+		class("arp-malformed", malformedARPFrames()),
+		class("rarp", rarpFrames()),
+		class("vrrp", vrrpFrames()),
+		class("ipv4", ipv4Frames()),
+		class("dhcp", dhcpFrames()),
+		class("ipv6", ipv6Frames()),
+		class("mld", mldFrames()),
+		class("nd-solicitation", nsFrames()),
+		class("nd-advertisement", naFrames()),
+		class("nd-router", routerFrames()),
+		class("nd-options", optionFrames()),
+		class("nd-hidden", hiddenFrames()),
+		class("nd-fragment", fragmentedNDFrames()),
+		class("vlan", vlanFrames()),
+		class("llc", llcFrames()),
+		class("ethertype", etherTypeFrames()),
+	)
+}
+
+func class(name string, frames []Frame) []Frame {
+	for i := range frames {
+		frames[i].Class = name
+	}
+	return frames
+}
+
+// row is a Frame in the form in which the tables write it.
+func row(name, source string, bytes func(v *VIF) []byte, verdicts Verdicts) Frame {
+	return Frame{Name: name, Source: source, Bytes: bytes, Verdicts: verdicts}
+}
+
+// limited adds a limit to a frame.
+func (f Frame) limited(why string, verdicts Verdicts) Frame {
+	f.Limit = &Limit{Why: why, Verdicts: verdicts}
+	return f
+}

@@ -1,0 +1,95 @@
+package conformance
+
+import (
+	"net/netip"
+
+	"github.com/vifguard/vifguard/test/lab"
+)
+
+// ipv4Frames are about IPv4 sources.
+func ipv4Frames() []Frame {
+	from := func(src func(v *VIF) netip.Addr) func(v *VIF) []byte {
+		return func(v *VIF) []byte { return v.udp4(src(v)) }
+	}
+	fixed := func(s string) func(v *VIF) []byte {
+		return func(v *VIF) []byte { return v.udp4(netip.MustParseAddr(s)) }
+	}
+	own := func(v *VIF) []byte { return v.udp4(v.V4.Own) }
+	foreign := fromIP(IP).in(Pass, "any")
+	pairs := foreign.in(Pass, "pairs")
+	frag := func(src func(v *VIF) netip.Addr, offset uint16, more bool) func(v *VIF) []byte {
+		return func(v *VIF) []byte {
+			data := segment(src(v), someoneElse, v.V4.Peer, 9)[:16]
+			return v.fragment4(src(v), v.V4.Peer, offset, more, data)
+		}
+	}
+	ownAddr := func(v *VIF) netip.Addr { return v.V4.Own }
+	foreignAddr := func(v *VIF) netip.Addr { return v.V4.Foreign }
+	unset := func(*VIF) netip.Addr { return any4 }
+	raw := func(protocol uint8) func(v *VIF) []byte {
+		return func(v *VIF) []byte { return v.ip(v.MAC, v.V4.Own, v.V4.Peer, protocol, payload) }
+	}
+	return []Frame{
+		row("own source, UDP", "RFC 791", own, pass()),
+		row("own source, TCP", "RFC 791", func(v *VIF) []byte {
+			return lab.TCPFrame(v.Peer, v.MAC, netip.AddrPortFrom(v.V4.Own, 1024), netip.AddrPortFrom(v.V4.Peer, 80), lab.FlagSYN)
+		}, pass()),
+		row("own source, ping", "RFC 792", func(v *VIF) []byte { return lab.PingFrame(v.Peer, v.MAC, v.V4.Own, v.V4.Peer) }, pass()),
+		row("own source, IGMP with router alert", "RFC 3376", func(v *VIF) []byte {
+			packet := lab.IPv4{Src: v.V4.Own, Dst: allHosts4, Protocol: protoIGMP, TTL: 1, Options: []byte{0x94, 4, 0, 0}}.Packet([]byte{0x16, 0, 0, 0, 224, 0, 0, 1})
+			return lab.IPFrame(lab.GroupMAC(allHosts4), v.MAC, packet)
+		}, pass()),
+		row("own source, GRE", "RFC 2784", raw(protoGRE), pass()),
+		row("own source, a foreign packet in a tunnel", "RFC 2003; tunnels aren't looked into", func(v *VIF) []byte {
+			return v.ip(v.MAC, v.V4.Own, v.V4.Peer, protoIPIP, v.udp4(v.V4.Foreign)[ethernetBytes:])
+		}, pass()),
+		row("foreign source, UDP", "BCP 38", from(foreignAddr), foreign),
+		row("foreign source, TCP", "BCP 38", func(v *VIF) []byte {
+			return lab.TCPFrame(v.Peer, v.MAC, netip.AddrPortFrom(v.V4.Foreign, 1024), netip.AddrPortFrom(v.V4.Peer, 80), lab.FlagSYN)
+		}, foreign),
+		row("foreign source, ping", "Smurf (CA-1998-01)", func(v *VIF) []byte { return lab.PingFrame(lab.Broadcast, v.MAC, v.V4.Peer, broadcast4) }, foreign),
+		row("source of a failover address", "allowed address pair", from(func(v *VIF) netip.Addr { return v.V4.Pair }), pairs),
+		row("first address of a prefix", "allowed address pair", from(func(v *VIF) netip.Addr { return v.V4.First }), pairs),
+		row("last address of a prefix", "allowed address pair", from(func(v *VIF) netip.Addr { return v.V4.Last }), pairs),
+		row("address before a prefix", "near miss", from(func(v *VIF) netip.Addr { return v.V4.Before }), foreign),
+		row("address next to the own", "near miss", from(func(v *VIF) netip.Addr { return v.V4.Own.Next() }), foreign),
+		row("own MAC, address of the pair's MAC", "allowed address pair", from(func(v *VIF) netip.Addr { return v.V4.Other }), foreign),
+		row("own MAC, virtual address", "RFC 9568", from(func(v *VIF) netip.Addr { return v.V4.Virtual }), foreign),
+		row("loopback source", "RFC 1122 section 3.2.1.3", fixed("127.0.0.1"), foreign),
+		row("link-local source", "RFC 3927", fixed("169.254.1.1"), foreign),
+		row("broadcast source", "RFC 1122 section 3.2.1.3", fixed("255.255.255.255"), foreign),
+		row("multicast source", "RFC 1122 section 3.2.1.3", fixed("224.0.0.1"), foreign),
+		row("source 0.0.0.0, UDP", "RFC 1122 section 3.2.1.3", from(unset), fromIP(IP)),
+		row("source 0.0.0.0, ping", "RFC 1122 section 3.2.1.3", func(v *VIF) []byte { return lab.PingFrame(v.Peer, v.MAC, any4, v.V4.Peer) }, fromIP(IP)),
+
+		row("own source, first fragment", "RFC 791", frag(ownAddr, 0, true), pass()),
+		row("own source, middle fragment", "RFC 791", frag(ownAddr, 2, true), pass()),
+		row("own source, last fragment", "RFC 791", frag(ownAddr, 4, false), pass()),
+		row("foreign source, first fragment", "fragment attack", frag(foreignAddr, 0, true), foreign),
+		row("foreign source, last fragment", "fragment attack", frag(foreignAddr, 4, false), foreign),
+		row("source 0.0.0.0, last fragment", "fragment attack", frag(unset, 4, false), fromIP(IP)),
+		row("source 0.0.0.0, last fragment to everybody", "fragment attack", func(v *VIF) []byte {
+			return v.fragment4(any4, broadcast4, 4, false, payload)
+		}, fromIP(IP)),
+
+		row("header length 4 words", "the switch sees source 0.0.0.0", func(v *VIF) []byte { return with(own(v), 0, 0x4400) }, fromIP(IP)),
+		row("header length 0", "the switch sees source 0.0.0.0", func(v *VIF) []byte { return with(own(v), 0, 0x4000) }, fromIP(IP)),
+		row("header longer than the frame", "the switch sees source 0.0.0.0", func(v *VIF) []byte { return with(own(v), 0, 0x4f00) }, fromIP(IP)),
+		row("header length 4 words, foreign source", "the switch sees source 0.0.0.0", func(v *VIF) []byte { return with(v.udp4(v.V4.Foreign), 0, 0x4400) }, fromIP(IP)),
+		row("total length beyond the frame", "the switch sees source 0.0.0.0", func(v *VIF) []byte { return with(own(v), 2, 1400) }, fromIP(IP)),
+		row("total length less than the header", "the switch sees source 0.0.0.0", func(v *VIF) []byte { return with(own(v), 2, 19) }, fromIP(IP)),
+		row("total length zero", "segmentation offload", func(v *VIF) []byte { return with(own(v), 2, 0) }, fromIP(IP)),
+		row("cut in the header", "truncated", func(v *VIF) []byte { return cut(own(v), 19) }, fromIP(IP)),
+		row("cut after the header", "truncated", func(v *VIF) []byte { return cut(own(v), 20) }, fromIP(IP)),
+		row("padded to 60 bytes", "IEEE 802.3", func(v *VIF) []byte { return lab.Pad(own(v)) }, pass()),
+		row("300 trailing bytes", "receivers ignore them", func(v *VIF) []byte { return trailing(own(v), 300) }, pass()),
+		row("300 trailing bytes, foreign source", "receivers ignore them", func(v *VIF) []byte {
+			return trailing(v.udp4(v.V4.Foreign), 300)
+		}, foreign),
+		row("loose source route, own source", "RFC 7126", func(v *VIF) []byte {
+			options := []byte{131, 7, 4, 198, 18, v.N, 77, 0}
+			packet := lab.IPv4{Src: v.V4.Own, Dst: v.V4.Peer, Protocol: lab.ProtoUDP, Options: options}.Packet(payload)
+			return lab.IPFrame(v.Peer, v.MAC, packet)
+		}, pass()),
+	}
+}

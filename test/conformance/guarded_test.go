@@ -1,0 +1,323 @@
+package conformance
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+	"go.uber.org/goleak"
+
+	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/openflow"
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/ovsdb"
+	"github.com/vifguard/vifguard/test/lab"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	bridge = "br0"
+	sink   = "sink" // a trusted port, where frames arrive
+)
+
+// guarded is a bridge of a real switch under a running agent.
+type guarded struct {
+	*lab.T
+	db      *ovsdb.Client
+	conn    *openflow.Conn
+	vifs    map[flows.VIFID]string // ports by their cookie's owner
+	arrived *lab.Capture
+	seen    int                   // frames of arrived that were looked at
+	sent    map[string]uint64     // frames injected so far, by port
+	counted map[string]tally      // by port, what its counters held last
+	keys    map[string]keysOfPort // by port
+}
+
+type keysOfPort map[string]string
+
+// tally counts drops by reason.
+type tally map[string]uint64
+
+// guard starts a switch with one port per VIF and an agent, and returns when the
+// switch enforces what keys say: the external_ids of each port.
+func guard(tb testing.TB, keys map[string]keysOfPort) *guarded {
+	tb.Helper()
+	lab.Need(tb, lab.OVS)
+	g := &guarded{T: lab.New(tb, lab.Options{}), counted: map[string]tally{}, sent: map[string]uint64{}, vifs: map[flows.VIFID]string{}, keys: keys}
+	// Nothing but the verdict may decide what arrives: every accepted frame is flooded,
+	// whatever was learned, and those of spanning tree and LLDP too.
+	g.MustBridge(bridge, "external_ids:"+model.KeyChecks+"=auto", "flood_vlans="+allVLANs(), "other_config:forward-bpdu=true")
+	g.MustPort(bridge, sink, lab.PortOptions{})
+	for port, ids := range keys {
+		g.MustPort(bridge, port, lab.PortOptions{ExternalIDs: ids})
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	agent, err := controller.New(controller.Config{Endpoint: g.Endpoint(), Log: log})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- agent.Run(ctx) }()
+	tb.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			tb.Errorf("the agent: %v", err)
+		}
+	})
+	if g.db, err = ovsdb.Dial(tb.Context(), g.Endpoint(), nil); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { g.db.Close() })
+	g.settle(tb)
+	for _, row := range g.db.Host().Bridge(bridge).Interfaces {
+		g.vifs[flows.ParseVIFID(row.UUID)] = row.Name
+	}
+	if g.conn, err = openflow.Dial(tb.Context(), controller.ManagementSocket(g.Dir, bridge)); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(g.conn.Close)
+	g.arrived = g.MustSent(sink)
+	if _, err := g.drops(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return g
+}
+
+// settle waits until every port's state says that the switch has confirmed its policy.
+func (g *guarded) settle(tb testing.TB) {
+	tb.Helper()
+	g.MustWait("every policy is in force", func() (bool, error) {
+		b := g.db.Host().Bridge(bridge)
+		if b == nil {
+			return false, nil
+		}
+		in := controller.Inspect(tb.Context(), b, nil, g.Dir)
+		if in.Switch != nil {
+			return false, in.Switch
+		}
+		done := 0
+		for _, p := range in.Ports {
+			_, vif := g.keys[p.Row.Name]
+			state := model.State(p.Row.ExternalIDs[model.KeyStatusState])
+			if vif && p.InForce && state == model.StateOf(&p.Policy) && p.Row.ExternalIDs[model.KeyStatusSeq] == g.keys[p.Row.Name][model.KeySeq] {
+				done++
+			}
+		}
+		return done == len(g.keys), nil
+	})
+}
+
+// drops returns what was counted since the last call, by port and reason.
+func (g *guarded) drops(ctx context.Context) (map[string]tally, error) {
+	if err := g.Purge(); err != nil {
+		return nil, err
+	}
+	own, err := g.conn.OwnFlows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := map[string]tally{}
+	for _, f := range own {
+		vif, reason, _ := flows.SplitCookie(f.Cookie)
+		if reason == flows.NoReason || f.Packets == 0 {
+			continue
+		}
+		port := g.vifs[vif] // "" for what no VIF is to blame for
+		if now[port] == nil {
+			now[port] = tally{}
+		}
+		now[port][reason.String()] += f.Packets
+	}
+	fresh := map[string]tally{}
+	for port, reasons := range now {
+		for reason, n := range reasons {
+			if since := n - g.counted[port][reason]; since != 0 {
+				if fresh[port] == nil {
+					fresh[port] = tally{}
+				}
+				fresh[port][reason] = since
+			}
+		}
+	}
+	g.counted = now
+	return fresh, nil
+}
+
+// inspected compares the counters with those that the agent shows.
+func (g *guarded) inspected(ctx context.Context) error {
+	in := controller.Inspect(ctx, g.db.Host().Bridge(bridge), nil, g.Dir)
+	if in.Switch != nil {
+		return in.Switch
+	}
+	for _, p := range in.Ports {
+		shown := tally{}
+		for reason, n := range p.Drops {
+			if n > 0 {
+				shown[reason.String()] = n
+			}
+		}
+		if !maps.Equal(shown, g.counted[p.Row.Name]) {
+			return fmt.Errorf("port %s: the agent shows %v, the switch counted %v", p.Row.Name, shown, g.counted[p.Row.Name])
+		}
+	}
+	return nil
+}
+
+// delivered returns how a frame that was accepted arrives, without tags of VID 0 in
+// front, or nil for one whose tag is incomplete, which NORMAL discards.
+func delivered(frame []byte) []byte {
+	if t, _ := etherType(frame[12:]); isTag(t) && (!isTag(be(frame[12:])) || len(frame) < 18) {
+		return nil
+	}
+	return untagged(frame)
+}
+
+// untagged removes the tags of VID 0 in front of a frame. Trunk ports of Open vSwitch
+// remove the outermost one if its priority is 0 too, but not if the frame meets a
+// megaflow that one with another priority has left.
+func untagged(frame []byte) []byte {
+	for isTag(be(frame[12:])) && len(frame) >= 18 && be(frame[14:])&0xfff == 0 {
+		frame = slices.Concat(frame[:12], frame[16:])
+	}
+	return frame
+}
+
+// outcome is what the switch did with a frame: how often it arrived, out of how often
+// it would arrive when accepted, and how it was counted.
+type outcome struct {
+	arrived, possible int
+	drops             tally
+}
+
+// verdict writes an outcome in the words of the table. observe says that a frame
+// passes and is counted.
+func (o outcome) verdict(observe bool) string {
+	total := uint64(0)
+	for _, n := range o.drops {
+		total += n
+	}
+	switch {
+	case total == 0 && o.arrived == o.possible:
+		return Pass
+	case total == repeats && len(o.drops) == 1 && (o.arrived == 0 && !observe || o.arrived == o.possible && observe):
+		for reason := range o.drops {
+			return reason
+		}
+	}
+	return fmt.Sprintf("sent %d times, arrived %d times, counted as %v", repeats, o.arrived, o.drops)
+}
+
+// repeats is how often each frame is sent. The first one is judged by the OpenFlow
+// tables, a later one by what that left in the megaflow cache.
+const repeats = 2
+
+// round injects one frame at each of several ports, repeatedly, and returns what became
+// of each. No two may look the same on arrival.
+func (g *guarded) round(ctx context.Context, sent map[string][]byte) (map[string]outcome, error) {
+	for port, frame := range sent {
+		if err := g.inject(port, slices.Repeat([][]byte{frame}, repeats)...); err != nil {
+			return nil, err
+		}
+	}
+	arrived, drops, err := g.collect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	outcomes := map[string]outcome{}
+	for port, frame := range sent {
+		o := outcome{drops: drops[port]}
+		if d := delivered(frame); d != nil {
+			o.possible, o.arrived = repeats, arrived[string(d)]
+			delete(arrived, string(d))
+		}
+		outcomes[port] = o
+	}
+	for frame := range arrived {
+		return nil, fmt.Errorf("arrived without having been sent: %x", frame)
+	}
+	return outcomes, nil
+}
+
+// maxQueue is how many frames a port of the switch holds until they are processed.
+const maxQueue = 100
+
+// inject makes frames arrive at a port, all with one command. Between two collects it
+// takes at most maxQueue frames per port.
+func (g *guarded) inject(port string, frames ...[]byte) error {
+	args := []string{"netdev-dummy/receive", port}
+	for _, f := range frames {
+		args = append(args, hex.EncodeToString(f))
+	}
+	g.sent[port] += uint64(len(frames))
+	_, err := g.Appctl(args...)
+	return err
+}
+
+// processed reports whether every port has received what was injected there. Whatever
+// a frame leads to happens in the same turn of the switch's loop, before it answers
+// another command.
+func (g *guarded) processed() (bool, error) {
+	out, err := g.Appctl("dpctl/show", "-s")
+	if err != nil {
+		return false, err
+	}
+	port, done := "", 0
+	for line := range strings.Lines(out) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) >= 3 && words[0] == "port":
+			port = words[2]
+		case len(words) >= 2 && words[0] == "RX" && words[1] == fmt.Sprintf("packets:%d", g.sent[port]) && g.sent[port] > 0:
+			done++
+		}
+	}
+	return done == len(g.sent), nil
+}
+
+// collect waits until the switch has processed everything, and returns what arrived
+// and what was counted, by port and reason, since the last call.
+func (g *guarded) collect(ctx context.Context) (arrived map[string]int, drops map[string]tally, err error) {
+	if err := lab.WaitUntil(ctx, "all frames are processed", g.processed); err != nil {
+		return nil, nil, err
+	}
+	all, err := g.arrived.Frames()
+	if err != nil {
+		return nil, nil, err
+	}
+	arrived = map[string]int{}
+	for _, f := range all[g.seen:] {
+		arrived[string(untagged(f))]++
+	}
+	g.seen = len(all)
+	drops, err = g.drops(ctx)
+	return arrived, drops, err
+}
+
+// hexes writes frames one per line.
+func hexes(frames [][]byte) string {
+	text := ""
+	for _, f := range frames {
+		text += fmt.Sprintf("\n%x", f)
+	}
+	return text
+}
+
+// allVLANs lists every VID.
+func allVLANs() string {
+	vids := make([]string, 4096)
+	for vid := range vids {
+		vids[vid] = strconv.Itoa(vid)
+	}
+	return strings.Join(vids, ",")
+}

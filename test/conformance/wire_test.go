@@ -1,0 +1,48 @@
+package conformance
+
+import (
+	"encoding/hex"
+	"testing"
+)
+
+// TestWire injects every frame under every policy as real bytes into a real switch
+// under a running agent. A frame must arrive or be dropped as the table says, and be
+// counted for exactly the reason that the table gives.
+func TestWire(t *testing.T) {
+	policies := Policies()
+	keys := map[string]keysOfPort{}
+	vifs := map[string]*VIF{}
+	for n, p := range policies {
+		vifs[p.Name] = NewVIF(byte(n + 1))
+		keys[p.Name] = p.ExternalIDs(vifs[p.Name])
+	}
+	g := guard(t, keys)
+	checks, limits := 0, 0
+	for _, f := range Frames() {
+		sent := map[string][]byte{}
+		for _, p := range policies {
+			sent[p.Name] = f.Bytes(vifs[p.Name])
+		}
+		outcomes, err := g.round(t.Context(), sent)
+		if err != nil {
+			t.Errorf("%s: %s: %v", f.Class, f.Name, err)
+			continue
+		}
+		for _, p := range policies {
+			checks++
+			want := f.Verdicts.Want(&p)
+			if f.Limit != nil {
+				limits++
+				want = f.Limit.Verdicts.Want(&p)
+			}
+			if got := outcomes[p.Name].verdict(p.Observe); got != want {
+				t.Errorf("%s: %s (%s)\npolicy %s: want %s, got %s\n%s",
+					f.Class, f.Name, f.Source, p.Name, want, got, hex.EncodeToString(sent[p.Name]))
+			}
+		}
+	}
+	if err := g.inspected(t.Context()); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d frames, %d policies: %d verdicts, %d of them at the limits of the switch", len(Frames()), len(policies), checks, limits)
+}
