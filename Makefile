@@ -12,7 +12,7 @@ SUDO    := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=NO_COLOR)
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)'
 TEST  := $(GO) test -count=1 $(TESTFLAGS)
 
-.PHONY: build demo test race lint clean help
+.PHONY: build demo test race fuzz lint clean help
 
 build: ## build bin/vifguard (the default)
 	$(BUILD) -o $(BIN)/vifguard ./cmd/vifguard
@@ -29,6 +29,10 @@ test: ## run all tests; those that need root are skipped without
 race: ## run all tests with the race detector
 	packaging/deps.sh test race
 	CGO_ENABLED=1 $(TEST) -race ./...
+
+fuzz: ## compare oracle and switch on mutated frames (FUZZ=1h SEED=random)
+	packaging/deps.sh test
+	$(TEST) ./test/conformance -run 'TestFuzz$$' -v -timeout 0 -conformance.fuzz=$(or $(FUZZ),1h) -conformance.seed=$(or $(SEED),$(shell date +%s))
 
 lint: $(LINT) ## run go vet and golangci-lint
 	$(GO) vet ./...

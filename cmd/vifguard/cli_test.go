@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -210,6 +213,69 @@ func TestSetKeepsValuesWhole(t *testing.T) {
 	ids := c.MustIDs("tap1")
 	if ids[model.KeyPairs] != neutron || ids[model.KeySeq] != `a "b", c` {
 		t.Errorf("written: %v", ids)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	c := newConsole(t)
+	c.must("guard", "br0")
+	c.must("set", "tap1", "--address", "192.0.2.1")
+	stop := c.agent()
+	defer stop()
+	c.awaitState("tap1", "enforced")
+	own := lab.ARPRequest(lab.MustMAC("52:54:00:00:00:01"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.9"))
+	spoofed := lab.ARPRequest(lab.MustMAC("52:54:00:00:00:01"), netip.MustParseAddr("192.0.2.5"), netip.MustParseAddr("192.0.2.9"))
+	cut := spoofed[:20]
+
+	var results []traceResult
+	if err := json.Unmarshal([]byte(c.must("trace", "-o", "json", "tap1", hex.EncodeToString(own))), &results); err != nil {
+		t.Fatal(err)
+	}
+	if len(results) != 1 || results[0].Verdict != "pass" || results[0].Reason != "" || len(results[0].Steps) < 4 {
+		t.Errorf("own ARP request: %+v", results)
+	}
+	pcap := filepath.Join(t.TempDir(), "frames.pcap")
+	writePcap(t, pcap, spoofed, cut)
+	out := c.must("trace", "tap1", pcap)
+	for _, want := range []string{
+		"ARP request from 52:54:00:00:00:01 (192.0.2.5): who has 192.0.2.9",
+		"dropped, reason arp: ARP from 52:54:00:00:00:01 that no binding allows",
+		"malformed: ARP: frame ends inside", "dropped, reason mac: foreign sender hardware address",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("trace of a pcap file doesn't say %q:\n%s", want, out)
+		}
+	}
+	c.must("set", "tap1", "--action", "observe", "--seq", "1")
+	c.MustWait("seq 1", func() (bool, error) { return c.MustIDs("tap1")["vifguard-seq"] == "1", nil })
+	if out := c.must("trace", "tap1", hex.EncodeToString(spoofed)); !strings.Contains(out, "it passes because the VIF is only observed") {
+		t.Errorf("trace of an observed VIF:\n%s", out)
+	}
+	for _, bad := range []struct{ arg, want string }{
+		{"xyz", "is not a hexadecimal digit"}, {"ffff", "shorter than an Ethernet header"}, {"./missing.pcap", "no such file"},
+	} {
+		if out, err := c.run("trace", "tap1", bad.arg); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("trace of %q: %v, want %q\n%s", bad.arg, err, bad.want, out)
+		}
+	}
+}
+
+// writePcap writes frames to a capture file as tcpdump would: magic number, version
+// 2.4, time zone, accuracy, snapshot length, and link type 1, Ethernet.
+func writePcap(t *testing.T, path string, frames ...[]byte) {
+	t.Helper()
+	var b []byte
+	for _, word := range []uint32{0xa1b2c3d4, 2<<16 | 4, 0, 0, 65535, 1} {
+		b = binary.BigEndian.AppendUint32(b, word)
+	}
+	for _, f := range frames {
+		for _, word := range []uint32{0, 0, uint32(len(f)), uint32(len(f))} {
+			b = binary.BigEndian.AppendUint32(b, word)
+		}
+		b = append(b, f...)
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

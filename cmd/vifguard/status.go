@@ -98,7 +98,7 @@ func (o *options) status(cmd *cobra.Command, args []string) (list []vifStatus, n
 			notes = append(notes, "no counters: "+in.Switch.Error())
 		}
 		if in.UnknownPort > 0 {
-			notes = append(notes, fmt.Sprintf("bridge %s: %d packets dropped because their port wasn't programmed yet (unknown-port)", b.Name, in.UnknownPort))
+			notes = append(notes, fmt.Sprintf("bridge %s: dropped because their port wasn't programmed yet (unknown-port): %d", b.Name, in.UnknownPort))
 		}
 		if text := in.Config.Problems.String(); text != "" {
 			notes = append(notes, fmt.Sprintf("bridge %s: %s", b.Name, text))
