@@ -20,16 +20,12 @@ func newExplain(o *options) *cobra.Command {
 dropped, and what the flows that enforce it are for, with their packet counters.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			runDir, err := o.sockets()
+			s, err := o.open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			c, ctx, done, err := o.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			b, row, err := findPort(c.Host(), args[0])
+			defer s.close()
+			b, row, err := findPort(s.Host(), args[0])
 			if err != nil {
 				return err
 			}
@@ -37,7 +33,7 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is on bridge %s, which isn't guarded: everything passes.\nOpt the bridge in with: vifguard guard %s\n", row.Name, b.Name, b.Name)
 				return nil
 			}
-			in := controller.Inspect(ctx, b, c.Host().Profiles, runDir)
+			in := s.inspect(b)
 			return explain(cmd.OutOrStdout(), &in, in.Port(row), flows)
 		},
 	}

@@ -53,12 +53,12 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string) 
 	if set[model.KeyChecks] == "off" {
 		return fmt.Errorf("--checks: off would leave the bridge unguarded (to stop guarding it: vifguard release %s)", name)
 	}
-	c, ctx, done, err := o.connect(cmd.Context())
+	s, err := o.open(cmd.Context())
 	if err != nil {
 		return err
 	}
-	defer done()
-	b, err := findBridge(c.Host(), name)
+	defer s.close()
+	b, err := findBridge(s.Host(), name)
 	if err != nil {
 		return err
 	}
@@ -68,10 +68,10 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string) 
 	if len(config.Problems) > 0 {
 		return fmt.Errorf("nothing written: %v", config.Problems)
 	}
-	if _, err := c.Apply(ctx, []ovsdb.Edit{{Table: ovsdb.TableBridge, UUID: b.UUID, Set: set}}); err != nil {
+	if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableBridge, UUID: b.UUID, Set: set}}); err != nil {
 		return err
 	}
-	describeBridge(cmd.OutOrStdout(), &after, &config, c.Host().Profiles)
+	describeBridge(cmd.OutOrStdout(), &after, &config, s.Host().Profiles)
 	return nil
 }
 
@@ -112,30 +112,26 @@ It works with and without a running agent.`,
 }
 
 func (o *options) release(cmd *cobra.Command, name string) error {
-	runDir, err := o.sockets()
+	s, err := o.open(cmd.Context())
 	if err != nil {
 		return err
 	}
-	c, ctx, done, err := o.connect(cmd.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	b, err := findBridge(c.Host(), name)
+	defer s.close()
+	b, err := findBridge(s.Host(), name)
 	if err != nil {
 		return err
 	}
 	edit := ovsdb.Edit{Table: ovsdb.TableBridge, UUID: b.UUID, Delete: bridgeKeys()}
-	if _, err := c.Apply(ctx, []ovsdb.Edit{edit}); err != nil {
+	if _, err := s.Apply(s.ctx, []ovsdb.Edit{edit}); err != nil {
 		return err
 	}
 	// A running agent sees the opt-out and removes the flows as well; whoever comes
 	// second finds none.
-	n, err := controller.Release(ctx, runDir, name)
+	n, err := controller.Release(s.ctx, s.runDir, name)
 	if err != nil {
 		return fmt.Errorf("bridge %s is opted out, but its flows couldn't be removed (a running agent removes them once it can): %w", name, err)
 	}
-	if err := clearStatus(ctx, c, name); err != nil {
+	if err := clearStatus(s.ctx, s.Client, name); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Bridge %s is released; it forwards as before vifguard. Flows removed by this command: %d.\n", name, n)

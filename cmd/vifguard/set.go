@@ -100,12 +100,12 @@ the MAC, which the orchestrator owns.`,
 
 // edit changes keys of a VIF if what they then say can be used.
 func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, del []string) error {
-	c, ctx, done, err := o.connect(cmd.Context())
+	s, err := o.open(cmd.Context())
 	if err != nil {
 		return err
 	}
-	defer done()
-	host := c.Host()
+	defer s.close()
+	host := s.Host()
 	b, row, err := findPort(host, port)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, d
 	if bad := caused(policy.Problems, set); len(bad) > 0 {
 		return fmt.Errorf("nothing written: %v", bad)
 	}
-	if _, err := c.Apply(ctx, []ovsdb.Edit{{Table: ovsdb.TableInterface, UUID: row.UUID, Set: set, Delete: del}}); err != nil {
+	if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableInterface, UUID: row.UUID, Set: set, Delete: del}}); err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()

@@ -67,16 +67,12 @@ it is true while the agent is down too.`,
 // status reads all guarded bridges, or the one that holds the named port. notes are
 // about bridges as a whole.
 func (o *options) status(cmd *cobra.Command, args []string) (list []vifStatus, notes []string, err error) {
-	runDir, err := o.sockets()
+	s, err := o.open(cmd.Context())
 	if err != nil {
 		return nil, nil, err
 	}
-	c, ctx, done, err := o.connect(cmd.Context())
-	if err != nil {
-		return nil, nil, err
-	}
-	defer done()
-	host := c.Host()
+	defer s.close()
+	host := s.Host()
 	bridges := host.Bridges
 	only := ""
 	if len(args) == 1 {
@@ -93,7 +89,7 @@ func (o *options) status(cmd *cobra.Command, args []string) (list []vifStatus, n
 			continue
 		}
 		guarded++
-		in := controller.Inspect(ctx, b, host.Profiles, runDir)
+		in := s.inspect(b)
 		if in.Switch != nil {
 			notes = append(notes, "no counters: "+in.Switch.Error())
 		}

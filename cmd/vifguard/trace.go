@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -96,30 +95,26 @@ func isHex(s string) bool {
 }
 
 func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format string) error {
-	runDir, err := o.sockets()
+	s, err := o.open(cmd.Context())
 	if err != nil {
 		return err
 	}
-	c, ctx, done, err := o.connect(cmd.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	b, row, err := findPort(c.Host(), name)
+	defer s.close()
+	b, row, err := findPort(s.Host(), name)
 	if err != nil {
 		return err
 	}
 	if !model.ResolveBridge(b).Guarded {
 		return fmt.Errorf("bridge %s isn't guarded: everything passes (opt it in with: vifguard guard %s)", b.Name, b.Name)
 	}
-	in := controller.Inspect(ctx, b, c.Host().Profiles, runDir)
+	in := s.inspect(b)
 	if in.Switch != nil {
 		return in.Switch
 	}
 	port := in.Port(row)
 	results := make([]traceResult, 0, len(frames))
 	for _, f := range frames {
-		r, err := traceOne(ctx, &in, port, runDir, f)
+		r, err := s.trace(&in, port, f)
 		if err != nil {
 			return err
 		}
@@ -141,13 +136,14 @@ func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format
 	return nil
 }
 
-func traceOne(ctx context.Context, in *controller.Inspection, port *controller.PortInspection, runDir string, b []byte) (traceResult, error) {
+// trace asks the switch about one frame.
+func (s *session) trace(in *controller.Inspection, port *controller.PortInspection, b []byte) (traceResult, error) {
 	claims := frame.Parse(b)
 	r := traceResult{Frame: hex.EncodeToString(b), Summary: claims.String(), Problems: claims.Problems, Verdict: "drop"}
 	if r.Problems == nil {
 		r.Problems = []string{}
 	}
-	t, err := controller.TraceFrame(ctx, in, port, runDir, b)
+	t, err := controller.TraceFrame(s.ctx, in, port, s.runDir, b)
 	if err != nil {
 		return r, err
 	}
@@ -158,13 +154,13 @@ func traceOne(ctx context.Context, in *controller.Inspection, port *controller.P
 	case t.Passes:
 		r.Verdict = "pass"
 	}
-	for _, s := range t.Steps {
-		why := s.Why
+	for _, step := range t.Steps {
+		why := step.Why
 		if why == "" {
 			why = "a flow of somebody else"
 		}
-		r.Steps = append(r.Steps, traceStep{Table: s.Table, Stage: s.Stage.String(), Match: string(s.Match), Why: why})
-		if s.Stage < flows.StageDrop {
+		r.Steps = append(r.Steps, traceStep{Table: step.Table, Stage: step.Stage.String(), Match: string(step.Match), Why: why})
+		if step.Stage < flows.StageDrop {
 			r.Why = why // the last stage that judges decides
 		}
 	}

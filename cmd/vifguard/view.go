@@ -17,23 +17,40 @@ import (
 // commandTimeout limits a command that talks to Open vSwitch.
 const commandTimeout = 10 * time.Second
 
-// connect opens a connection to ovsdb-server for one command.
-func (o *options) connect(ctx context.Context) (*ovsdb.Client, context.Context, func(), error) {
+// session is one command's connection to ovsdb-server.
+type session struct {
+	*ovsdb.Client
+	ctx    context.Context // ends with the command's time limit
+	cancel context.CancelFunc
+	runDir string // directory of the bridges' management sockets
+}
+
+// open connects to ovsdb-server for one command. The caller closes the session.
+func (o *options) open(ctx context.Context) (*session, error) {
+	runDir := o.runDir
+	if runDir == "" {
+		var err error
+		if runDir, err = controller.RunDir(o.endpoint); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	c, err := ovsdb.Dial(ctx, o.endpoint, nil)
 	if err != nil {
 		cancel()
-		return nil, nil, nil, err
+		return nil, err
 	}
-	return c, ctx, func() { c.Close(); cancel() }, nil
+	return &session{Client: c, ctx: ctx, cancel: cancel, runDir: runDir}, nil
 }
 
-// sockets returns the directory of the bridges' management sockets.
-func (o *options) sockets() (string, error) {
-	if o.runDir != "" {
-		return o.runDir, nil
-	}
-	return controller.RunDir(o.endpoint)
+func (s *session) close() {
+	s.Close()
+	s.cancel()
+}
+
+// inspect reads a bridge and its switch.
+func (s *session) inspect(b *model.Bridge) controller.Inspection {
+	return controller.Inspect(s.ctx, b, s.Host().Profiles, s.runDir)
 }
 
 // findPort returns an interface by name, or an error that says where to look.

@@ -98,8 +98,7 @@ func (v *VIF) rarp(change func(a *lab.ARP)) []byte {
 	return lab.Pad(lab.Ether(lab.Broadcast, v.MAC, lab.TypeRARP, a.Bytes()))
 }
 
-// nd describes an ICMPv6 message; zero fields mean hop limit 255, code 0 and no
-// extension headers.
+// nd describes an ICMPv6 message; zero fields mean hop limit 255 and code 0.
 type nd struct {
 	eth      lab.MAC
 	src, dst netip.Addr
@@ -107,7 +106,6 @@ type nd struct {
 	code     uint8
 	hops     uint8
 	body     []byte
-	headers  func(next uint8) []header
 }
 
 // header is an IPv6 extension header: its protocol number, and its bytes for the

@@ -140,8 +140,8 @@ func (f *fuzzer) batch() int {
 	suspects := map[string][][]byte{}
 	for port, frames := range sent {
 		wrong := func(frame []byte) bool {
-			d := string(delivered(frame))
-			return arrived[d] != expected[d]
+			d := delivered(frame)
+			return arrived[string(d)] != expected[string(d)]
 		}
 		if !maps.Equal(drops[port], want[port]) || slices.ContainsFunc(frames, wrong) {
 			suspects[port] = frames

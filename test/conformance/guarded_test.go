@@ -4,14 +4,12 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
 
 	"github.com/vifguard/vifguard/controller"
@@ -20,6 +18,7 @@ import (
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 	"github.com/vifguard/vifguard/test/lab"
+	"github.com/vifguard/vifguard/test/lab/agent"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -60,21 +59,8 @@ func guard(tb testing.TB, keys map[string]keysOfPort) *guarded {
 	for port, ids := range keys {
 		g.MustPort(bridge, port, lab.PortOptions{ExternalIDs: ids})
 	}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	agent, err := controller.New(controller.Config{Endpoint: g.Endpoint(), Log: log})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- agent.Run(ctx) }()
-	tb.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			tb.Errorf("the agent: %v", err)
-		}
-	})
+	agent.Start(tb, g.Endpoint())
+	var err error
 	if g.db, err = ovsdb.Dial(tb.Context(), g.Endpoint(), nil); err != nil {
 		tb.Fatal(err)
 	}
@@ -249,11 +235,8 @@ func (g *guarded) round(ctx context.Context, sent map[string][]byte) (map[string
 	return outcomes, nil
 }
 
-// maxQueue is how many frames a port of the switch holds until they are processed.
-const maxQueue = 100
-
 // inject makes frames arrive at a port, all with one command. Between two collects it
-// takes at most maxQueue frames per port.
+// takes at most 100 frames per port, which is what a port of the switch holds.
 func (g *guarded) inject(port string, frames ...[]byte) error {
 	args := []string{"netdev-dummy/receive", port}
 	for _, f := range frames {

@@ -77,7 +77,7 @@ func parse(frame []byte, allow model.Allow, seen bool) *packet {
 			vid = be(rest[2:]) & 0x0fff
 			rest = rest[4:]
 		}
-		p.badTag = vid == 0xffff || !allow.VLANTrunk && !(allow.PriorityTag && vid == 0)
+		p.badTag = vid == 0xffff || !allow.VLANTrunk && (!allow.PriorityTag || vid != 0)
 	}
 	t, body := etherType(rest)
 	p.etherType = t

@@ -12,13 +12,7 @@ import (
 // bridge's own must be put into words.
 func TestTrace(t *testing.T) {
 	policies := Policies()
-	keys := map[string]keysOfPort{}
-	vifs := map[string]*VIF{}
-	for n, p := range policies {
-		vifs[p.Name] = NewVIF(byte(n + 1))
-		keys[p.Name] = p.ExternalIDs(vifs[p.Name])
-	}
-	g := guard(t, keys)
+	g, vifs := guardPolicies(t)
 	in := controller.Inspect(t.Context(), g.db.Host().Bridge(bridge), nil, g.Dir)
 	ports := map[string]*controller.PortInspection{}
 	for i := range in.Ports {
@@ -31,10 +25,7 @@ func TestTrace(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %s: policy %s: %v", f.Class, f.Name, p.Name, err)
 			}
-			want := f.Verdicts.Want(&p)
-			if f.Limit != nil {
-				want = f.Limit.Verdicts.Want(&p)
-			}
+			want := f.seen(&p)
 			got := Pass
 			if trace.Reason != 0 {
 				got = trace.Reason.String()

@@ -4,7 +4,6 @@ package docs
 
 import (
 	"cmp"
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -13,14 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
 
-	"github.com/vifguard/vifguard/controller"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/test/lab"
+	"github.com/vifguard/vifguard/test/lab/agent"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated parts of the documents")
@@ -65,7 +62,7 @@ func dumpExample(t *testing.T) map[uint8][]string {
 	sw.MustPort("br0", "fw", lab.PortOptions{OFPort: 3, ExternalIDs: map[string]string{
 		"attached-mac": "52:54:00:00:00:03", "port-security": "mac,arp", "allowed-addresses": "192.0.2.3"}})
 	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
-	runAgent(t, sw.Endpoint())
+	agent.Start(t, sw.Endpoint())
 	names := map[flows.VIFID]string{0: "shared"}
 	for _, port := range []string{"br0", "eth0", "vm", "fw"} {
 		names[flows.ParseVIFID(strings.TrimSpace(sw.MustVsctl("get", "Interface", port, "_uuid")))] = port
@@ -85,24 +82,6 @@ func dumpExample(t *testing.T) map[uint8][]string {
 		slices.SortStableFunc(lines, byPriority)
 	}
 	return tables
-}
-
-func runAgent(t *testing.T, endpoint string) {
-	log := logrus.New()
-	log.SetOutput(t.Output())
-	agent, err := controller.New(controller.Config{Endpoint: endpoint, CheckInterval: time.Hour, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- agent.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 var dumpLine = regexp.MustCompile(`^cookie=(0x[0-9a-f]+), (?:table=(\d+), )?(.*)$`)

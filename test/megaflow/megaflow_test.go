@@ -4,20 +4,17 @@
 package megaflow
 
 import (
-	"context"
 	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
 
-	"github.com/vifguard/vifguard/controller"
 	"github.com/vifguard/vifguard/test/lab"
+	"github.com/vifguard/vifguard/test/lab/agent"
 )
 
 // What every megaflow of a learning bridge has: the Ethernet addresses and the type,
@@ -97,7 +94,7 @@ func TestMegaflowsStayWide(t *testing.T) {
 			"attached-mac": "52:54:00:00:00:02", "port-security": checks, "allowed-addresses": prefix}})
 	}
 	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
-	runAgent(t, sw.Endpoint())
+	agent.Start(t, sw.Endpoint())
 	for _, port := range ports {
 		sw.MustWait(port+" to be programmed", func() (bool, error) {
 			state := sw.MustIDs(port)["vifguard-state"]
@@ -127,22 +124,4 @@ func megaflow(t *testing.T, sw *lab.T, port string, frame []byte) string {
 		t.Fatalf("%d megaflows, want 1", len(found))
 	}
 	return found[0][1]
-}
-
-func runAgent(t *testing.T, endpoint string) {
-	log := logrus.New()
-	log.SetOutput(t.Output())
-	agent, err := controller.New(controller.Config{Endpoint: endpoint, CheckInterval: time.Hour, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- agent.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
 }
