@@ -28,7 +28,7 @@ type Op uint8
 const (
 	Add    Op = iota // adds
 	Modify           // MODIFY_STRICT: replaces the instructions and keeps the counters
-	Delete           // DELETE_STRICT, only where the cookie is vifguard's
+	Delete           // DELETE_STRICT, only where the cookie is the entry's
 )
 
 func (o Op) String() string {

@@ -51,7 +51,9 @@ func marshal(m util.Message) ([]byte, error) {
 	return b, nil
 }
 
-// flowMod encodes a change of one flow. Deletes are limited to vifguard's cookies.
+// flowMod encodes a change of one flow. Changes and deletes are limited to flows with
+// the cookie that is expected there: a port number may have passed to another owner,
+// whose flows have the same keys.
 func flowMod(c flows.Change, xid uint32) ([]byte, error) {
 	m := of.NewFlowMod()
 	m.Xid = xid
@@ -69,7 +71,7 @@ func flowMod(c flows.Change, xid uint32) ([]byte, error) {
 		body += c.Entry.Instructions
 	case flows.Delete:
 		m.Command = of.FC_DELETE_STRICT
-		m.CookieMask = flows.CookieMask
+		m.CookieMask = math.MaxUint64
 	}
 	b, err := m.MarshalBinary()
 	if err != nil {

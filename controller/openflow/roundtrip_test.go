@@ -101,6 +101,31 @@ func TestRulesComeBackByteForByte(t *testing.T) {
 	}
 }
 
+// A flow that another owner has taken over isn't deleted by what the former one leaves.
+func TestDeleteSparesOtherOwners(t *testing.T) {
+	_, c, ctx := start(t)
+	rule := flows.Rule{Stage: flows.StagePort, Priority: 40000, Match: flows.Match{InPort: 6}, VIF: 2}
+	now, err := openflow.Encode(&rule, flows.Pipeline{Exit: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Commit(ctx, []flows.Change{{Op: flows.Add, Entry: now}}); err != nil {
+		t.Fatal(err)
+	}
+	former := now
+	former.Cookie = flows.NewCookie(1, flows.NoReason)
+	if err := c.Commit(ctx, []flows.Change{{Op: flows.Delete, Entry: former}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.OwnFlows(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]flows.Entry{now}, entries(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // The text of a rule is what ovs-ofctl understands: loading it gives the same flow.
 func TestTextIsTheSameFlow(t *testing.T) {
 	sw, c, ctx := start(t)
