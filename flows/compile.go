@@ -240,7 +240,8 @@ func (c *compiler) source6(b model.Binding) {
 	}
 	c.add(StageIP, prioAllow, m, goTo(StageExit), "IPv6 source "+b.String())
 	if own, ok := c.vrrpOwner(b); ok && !b.IPOnly() {
-		m := Match{EthSrc: own, Payload: IPv6{Src: b.Prefix}, Flags: FlagMatch{Set: FlagND | FlagVRRP}}
+		twin := IPv6{Src: b.Prefix, HopLimit: hopLimitND, Inner: NA{TLL: &b.MAC}}
+		m := Match{EthSrc: own, Payload: twin, Flags: FlagMatch{Set: FlagND | FlagVRRP}}
 		c.add(StageIP, prioAllow, m, goTo(StageExit), "source of an advertisement of "+b.String()+" from the own MAC")
 	}
 	if ip {

@@ -111,6 +111,9 @@ func vrrpFrames() []Frame {
 		row("NA: a virtual MAC's option for the other one's link-local address", "the address is another MAC's", func(v *VIF) []byte {
 			return v.na(v.MAC, v.LinkLocal(), lab.LinkLocal(v.VMAC4), lab.TargetLL(v.VMAC6))
 		}, refused(ND)),
+		row("NA: a virtual MAC's option, the other one's link-local address as the source", "found by the fuzzer", func(v *VIF) []byte {
+			return v.na(v.MAC, lab.LinkLocal(v.VMAC4), v.V6.Virtual, lab.TargetLL(v.VMAC6))
+		}, refused(ND)),
 		row("NA: a virtual MAC as the Ethernet source, another one's option", "the address is another MAC's", func(v *VIF) []byte {
 			return v.na(v.VMAC6, v.V6.Virtual, v.V6.Virtual, lab.TargetLL(v.VMAC4))
 		}, refused(ND)),
