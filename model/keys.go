@@ -41,11 +41,6 @@ func InputKeys() []string {
 	}
 }
 
-// StatusKeys returns the Interface keys that the agent writes.
-func StatusKeys() []string {
-	return []string{KeyStatusState, KeyStatusChecks, KeyStatusError, KeyStatusSeq}
-}
-
 // vmIDKeys are the keys under which orchestrators name the VM of an interface, in
 // order of preference: OVN and libvirt, OpenStack, xapi.
 var vmIDKeys = [...]string{"vm-id", "vm-uuid", "xs-vm-uuid", "iface-id"}

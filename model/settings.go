@@ -72,10 +72,3 @@ func profileSettings(name string, profiles map[string]string, ps *Problems) sett
 	}
 	return s
 }
-
-// ParseProfile checks the words of a profile and returns what can't be used.
-func ParseProfile(name, text string) Problems {
-	var ps Problems
-	profileSettings(name, map[string]string{name: text}, &ps)
-	return ps
-}
