@@ -138,6 +138,7 @@ func (f *fuzzer) batch() int {
 		f.Fatal(err)
 	}
 	suspects := map[string][][]byte{}
+	arrivals, difference := false, ""
 	for port, frames := range sent {
 		wrong := func(frame []byte) bool {
 			d := delivered(frame)
@@ -145,10 +146,17 @@ func (f *fuzzer) batch() int {
 		}
 		if !maps.Equal(drops[port], want[port]) || slices.ContainsFunc(frames, wrong) {
 			suspects[port] = frames
+			arrivals = arrivals || slices.ContainsFunc(frames, wrong)
+			difference += fmt.Sprintf("\n%s: want %v, counted %v", port, want[port], drops[port])
 		}
 	}
-	if len(suspects) > 0 && !f.examine(suspects) {
-		f.examineTogether(suspects)
+	switch {
+	case len(suspects) == 0 || f.examine(suspects) || f.examineTogether(suspects):
+	case arrivals:
+		f.report("batch", "frames of a batch arrived otherwise than one by one, but only once"+difference)
+	default:
+		// The switch's revalidator, starved, can lose the statistics of a megaflow.
+		f.Logf("a batch was counted otherwise than its frames one by one, but only once; what arrived was right%s", difference)
 	}
 	return fuzzBatch * len(f.ports)
 }
@@ -181,7 +189,7 @@ func (f *fuzzer) examine(suspects map[string][][]byte) (found bool) {
 
 // examineTogether looks for frames that are judged in another way after other ones,
 // which have left a megaflow in the cache.
-func (f *fuzzer) examineTogether(suspects map[string][][]byte) {
+func (f *fuzzer) examineTogether(suspects map[string][][]byte) (found bool) {
 	for _, port := range f.ports {
 		frames := suspects[port]
 		n := 1
@@ -199,9 +207,9 @@ func (f *fuzzer) examineTogether(suspects map[string][][]byte) {
 			}
 		}
 		f.report("together", fmt.Sprintf("want %s for the last frame, which it is when it comes alone\n%s%s", f.want(port, last), f.keys[port].text(), hexes(append(first, last))))
-		return
+		return true
 	}
-	f.report("batch", "a batch of frames was judged in another way than its frames one by one, but only once")
+	return false
 }
 
 // agreeTogether reports whether oracle and switch agree on frames sent one after the
