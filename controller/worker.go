@@ -26,7 +26,6 @@ const (
 // worker keeps one bridge's flows as its target asks. It is the only owner of the
 // bridge's OpenFlow session.
 type worker struct {
-	name    string
 	socket  string        // management socket
 	check   time.Duration // between comparisons with the real flows
 	log     *logrus.Entry
@@ -56,7 +55,7 @@ type report struct {
 
 func newWorker(name, socket string, check time.Duration, log *logrus.Entry, changed func()) *worker {
 	return &worker{
-		name: name, socket: socket, check: check, changed: changed,
+		socket: socket, check: check, changed: changed,
 		log:  log.WithField("bridge", name),
 		wake: make(chan struct{}, 1),
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -48,9 +47,7 @@ it is true while the agent is down too.`,
 				return err
 			}
 			if format == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				err = e.Encode(list)
+				err = printJSON(cmd.OutOrStdout(), list)
 			} else {
 				err = printStatus(cmd.OutOrStdout(), list)
 			}

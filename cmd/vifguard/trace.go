@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -121,9 +120,7 @@ func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format
 		results = append(results, r)
 	}
 	if format == "json" {
-		e := json.NewEncoder(cmd.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(results)
+		return printJSON(cmd.OutOrStdout(), results)
 	}
 	for i, r := range results {
 		if i > 0 {
