@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -43,6 +44,7 @@ func RunDir(endpoint string) (string, error) {
 // Agent keeps the guarded bridges of one host as OVSDB asks.
 type Agent struct {
 	config Config
+	name   string // of this process, for whoever wonders which agent works here
 	log    *logrus.Entry
 	source *ovsdb.Source
 	report chan struct{} // capacity 1: a worker has something to report
@@ -73,8 +75,13 @@ func New(c Config) (*Agent, error) {
 		return nil, errors.New("an agent needs a logger")
 	}
 	log := logrus.NewEntry(c.Log)
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
 	return &Agent{
 		config: c, log: log,
+		name:    fmt.Sprintf("pid %d on %s", os.Getpid(), host),
 		source:  ovsdb.NewSource(c.Endpoint, log),
 		report:  make(chan struct{}, 1),
 		workers: make(map[string]*running),
@@ -83,7 +90,8 @@ func New(c Config) (*Agent, error) {
 }
 
 // Run works until ctx ends, and returns nil then. The flows and what was reported stay
-// as they are. It waits for Open vSwitch as long as that takes.
+// as they are. It waits for Open vSwitch as long as that takes, but not for another
+// agent that works there: then it returns an *ovsdb.LockedError.
 func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup

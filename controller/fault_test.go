@@ -2,13 +2,16 @@ package controller_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
 
+	"github.com/vifguard/vifguard/controller"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/test/lab"
 )
@@ -71,6 +74,26 @@ func TestWaitsForOpenVSwitch(t *testing.T) {
 	h.MustRun(h.StartVswitchd)
 	h.await("tap1", "state=enforced")
 	h.awaitExact("br0")
+}
+
+// A second agent refuses to work beside the first, and names it.
+func TestSecondAgentRefuses(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "tap1", 1, mac1)
+	h.guard("br0")
+	h.run(never)
+	h.await("tap1", "state=enforced")
+	second, err := controller.New(controller.Config{Endpoint: h.Endpoint(), Log: logrus.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = second.Run(t.Context())
+	if want := fmt.Sprintf("another vifguard agent works on this Open vSwitch (pid %d on ", os.Getpid()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the second agent: %v; want %q", err, want)
+	}
+	h.MustSetIDs("tap1", pairs([]string{"port-security-seq=1"}))
+	h.await("tap1", "seq=1")
 }
 
 // Whatever somebody else does to the flows is noticed, repaired, and logged as drift.

@@ -20,11 +20,14 @@ type told struct {
 // tellRetry is the pause before status that couldn't be written is written again.
 const tellRetry = 200 * time.Millisecond
 
-// tell writes the status of every interface whose status keys don't say what they
-// should, all in one transaction. It returns a channel that fires when it should be
-// tried again.
+// tell writes the agent's name, and the status of every interface whose status keys
+// don't say what they should, all in one transaction. It returns a channel that fires
+// when it should be tried again.
 func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 	var edits []ovsdb.Edit
+	if root := a.source.RootUUID(); host.Agent != a.name && root != "" {
+		edits = append(edits, ovsdb.Edit{Table: ovsdb.TableOpenvSwitch, UUID: root, Set: map[string]string{model.KeyAgent: a.name}})
+	}
 	next := make(map[string]told, len(a.told))
 	for _, b := range host.Bridges {
 		r := a.workers[b.Name].done.Load()

@@ -6,6 +6,7 @@ package model
 type Host struct {
 	Bridges  []*Bridge         // every bridge, guarded or not, sorted by name
 	Profiles map[string]string // profile name to its words, from Open_vSwitch.external_ids:port-security-profile-NAME
+	Agent    string            // what the agent that last worked here wrote about itself
 }
 
 // Bridge is one row of OVSDB's Bridge table with the interfaces of all its ports.

@@ -22,6 +22,9 @@ const (
 	KeyExitTable  = "port-security-exit-table"  // accepted packets are resubmitted there instead of NORMAL
 )
 
+// KeyAgent is the key of Open_vSwitch.external_ids in which the agent names itself.
+const KeyAgent = "vifguard-agent"
+
 // ProfilePrefix starts the keys of Open_vSwitch.external_ids that define a profile.
 const ProfilePrefix = "port-security-profile-"
 

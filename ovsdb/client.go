@@ -47,7 +47,7 @@ type Client struct {
 	view   *view
 }
 
-// Dial connects to endpoint (unix:/path, tcp:host:port or ssl:host:port) and returns
+// Dial connects to endpoint (unix:/path or tcp:host:port) and returns
 // when the replica is complete. A ctx without deadline gets one of 10 s; ctx has no
 // meaning for the Client after Dial returned. The error is a sentence that says what
 // is wrong; it wraps fs.ErrNotExist, fs.ErrPermission, syscall.ECONNREFUSED,

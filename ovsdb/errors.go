@@ -29,10 +29,10 @@ func checkEndpoint(endpoint string) error {
 		return fmt.Errorf("OVSDB endpoint %q: %w", endpoint, err)
 	case u.Scheme == "unix" && (u.Host != "" || !strings.HasPrefix(u.Path, "/")):
 		return fmt.Errorf("OVSDB endpoint %q: want unix: and an absolute path", endpoint)
-	case u.Scheme != "unix" && u.Scheme != "tcp" && u.Scheme != "ssl":
-		return fmt.Errorf("OVSDB endpoint %q: want unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT", endpoint)
-	case u.Scheme != "unix" && u.Opaque == "":
-		return fmt.Errorf("OVSDB endpoint %q: want %s:HOST:PORT", endpoint, u.Scheme)
+	case u.Scheme != "unix" && u.Scheme != "tcp":
+		return fmt.Errorf("OVSDB endpoint %q: want unix:PATH or tcp:HOST:PORT", endpoint)
+	case u.Scheme == "tcp" && u.Opaque == "":
+		return fmt.Errorf("OVSDB endpoint %q: want tcp:HOST:PORT", endpoint)
 	}
 	return nil
 }

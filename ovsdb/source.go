@@ -2,6 +2,7 @@ package ovsdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -16,17 +17,20 @@ type timing struct {
 	firstRetry, maxRetry  time.Duration // backoff between attempts
 	remind                time.Duration // between two messages that it still waits
 	dial, probe, deadPeer time.Duration // limit of an attempt; between probes; limit of a probe
+	lock                  time.Duration // limit of waiting for the lock
 }
 
 var defaultTiming = timing{
 	firstRetry: 100 * time.Millisecond, maxRetry: time.Second,
 	remind: 30 * time.Second,
 	dial:   dialTimeout, probe: 5 * time.Second, deadPeer: pingTimeout,
+	lock: lockPatience,
 }
 
-// Source keeps a Client alive across restarts of ovsdb-server. While there is no
-// connection it shows the last view. Values of rows that are the same after a
-// reconnect keep their pointers. All methods may be called from several goroutines.
+// Source keeps a Client alive across restarts of ovsdb-server, and holds the agent's
+// lock with it: there is at most one connected Source for each ovsdb-server. While
+// there is no connection it shows the last view. Values of rows that are the same after
+// a reconnect keep their pointers. All methods may be called from several goroutines.
 type Source struct {
 	endpoint string
 	log      *logrus.Entry
@@ -44,16 +48,17 @@ func NewSource(endpoint string, log *logrus.Entry) *Source {
 }
 
 // Run connects, and connects again whenever the connection is lost or the server
-// doesn't answer a probe, until ctx ends. It returns nil then, and has ended what it
-// started. Only one Run at a time.
+// doesn't answer a probe, until ctx ends. It returns nil then, or a *LockedError as soon
+// as another agent holds the lock, and has ended what it started. Only one Run at a
+// time.
 func (s *Source) Run(ctx context.Context) error {
 	for {
-		c := s.connect(ctx)
-		if c == nil {
-			return nil
+		g, err := s.connect(ctx)
+		if g == nil {
+			return err
 		}
-		err := s.serve(ctx, c)
-		s.disconnected(c)
+		err = s.serve(ctx, g)
+		s.disconnected(g)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -61,18 +66,29 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
-// connect dials until it succeeds; nil when ctx ended.
-func (s *Source) connect(ctx context.Context) *Client {
+// generation is one connection together with the lock.
+type generation struct {
+	*Client
+	lock *lock
+}
+
+// connect dials until it succeeds. It returns nil when ctx ended or, with an error, when
+// another agent holds the lock.
+func (s *Source) connect(ctx context.Context) (*generation, error) {
 	var said time.Time
 	for wait := s.timing.firstRetry; ctx.Err() == nil; wait = min(2*wait, s.timing.maxRetry) {
-		c, err := s.dial(ctx)
+		g, err := s.dial(ctx)
 		if err == nil {
 			s.mu.Lock()
-			s.client, s.last = c, c.Host()
+			s.client, s.last = g.Client, g.Host()
 			s.mu.Unlock()
 			s.log.WithField("endpoint", s.endpoint).Info("connected to ovsdb-server")
 			trigger(s.changed)
-			return c
+			return g, nil
+		}
+		var locked *LockedError
+		if errors.As(err, &locked) {
+			return nil, err
 		}
 		if ctx.Err() == nil && (said.IsZero() || time.Since(said) >= s.timing.remind) {
 			said = time.Now()
@@ -85,32 +101,52 @@ func (s *Source) connect(ctx context.Context) *Client {
 		}
 		timer.Stop()
 	}
-	return nil
+	return nil, nil
 }
 
-func (s *Source) dial(ctx context.Context) (*Client, error) {
+func (s *Source) dial(ctx context.Context) (*generation, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.dial)
 	defer cancel()
 	s.mu.Lock()
 	last := s.last
 	s.mu.Unlock()
-	return dial(ctx, s.endpoint, s.log, s.changed, last)
+	c, err := dial(ctx, s.endpoint, s.log, s.changed, last)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.lock(ctx, c)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return &generation{c, l}, nil
+}
+
+// lock takes the agent's lock, or says who holds it.
+func (s *Source) lock(ctx context.Context, c *Client) (*lock, error) {
+	l, err := acquire(ctx, s.endpoint, s.timing.lock)
+	if l == nil && err == nil {
+		err = &LockedError{Holder: c.Host().Agent}
+	}
+	return l, err
 }
 
 // serve returns why the connection ended. libovsdb notices a closed socket, but not
 // a server that is there and doesn't answer, hence the probes.
-func (s *Source) serve(ctx context.Context, c *Client) error {
+func (s *Source) serve(ctx context.Context, g *generation) error {
 	ticker := time.NewTicker(s.timing.probe)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-c.Done():
+		case <-g.Done():
 			return ErrNotConnected
+		case <-g.lock.lost():
+			return fmt.Errorf("the agent's lock: %w", ErrNotConnected)
 		case <-ticker.C:
 			probe, cancel := context.WithTimeout(ctx, s.timing.deadPeer)
-			err := c.Ping(probe)
+			err := g.Ping(probe)
 			cancel()
 			if err != nil {
 				return err
@@ -119,9 +155,10 @@ func (s *Source) serve(ctx context.Context, c *Client) error {
 	}
 }
 
-func (s *Source) disconnected(c *Client) {
-	c.Close()
-	last := c.Host()
+func (s *Source) disconnected(g *generation) {
+	g.lock.release()
+	g.Close()
+	last := g.Host()
 	s.mu.Lock()
 	s.client, s.last = nil, last
 	s.mu.Unlock()

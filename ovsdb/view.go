@@ -30,6 +30,7 @@ type view struct {
 	rootUUID string
 	roots    []string          // Open_vSwitch.bridges, sorted
 	profiles map[string]string // of host, or newer until published
+	agent    string            // likewise
 	bridges  map[string]*bridgeNode
 	ports    map[string]*portNode        // every port referred to by a bridge, present or not
 	owner    map[string]string           // interface to the port that refers to it
@@ -77,9 +78,10 @@ func (v *view) refresh(r replica, d dirty) *model.Host {
 func (v *view) rebuild(r replica) {
 	old := v.bridges
 	v.bridges, v.ports, v.owner = map[string]*bridgeNode{}, map[string]*portNode{}, map[string]string{}
-	v.shared, v.rootUUID, v.roots, v.profiles = false, "", nil, nil
+	v.shared, v.rootUUID, v.roots, v.profiles, v.agent = false, "", nil, nil, ""
 	if root := r.root(); root != nil {
-		v.rootUUID, v.roots, v.profiles = root.UUID, sorted(root.Bridges), root.profiles()
+		v.rootUUID, v.roots = root.UUID, sorted(root.Bridges)
+		v.profiles, v.agent = root.profiles(), root.ExternalIDs[model.KeyAgent]
 	}
 	for _, u := range v.roots {
 		if row := r.bridge(u); row != nil {
@@ -126,7 +128,7 @@ func (v *view) update(r replica, d dirty) bool {
 		if root == nil || root.UUID != v.rootUUID || !slices.Equal(sorted(root.Bridges), v.roots) {
 			return false
 		}
-		v.profiles = root.profiles()
+		v.profiles, v.agent = root.profiles(), root.ExternalIDs[model.KeyAgent]
 	}
 	t := touched{}
 	for u := range d.bridges {
@@ -293,8 +295,8 @@ func (v *view) publishHost() {
 		list = append(list, n.bridge)
 	}
 	slices.SortFunc(list, byBridge)
-	if !slices.Equal(list, v.host.Bridges) || !maps.Equal(v.profiles, v.host.Profiles) {
-		v.host = &model.Host{Bridges: list, Profiles: v.profiles}
+	if !slices.Equal(list, v.host.Bridges) || !maps.Equal(v.profiles, v.host.Profiles) || v.agent != v.host.Agent {
+		v.host = &model.Host{Bridges: list, Profiles: v.profiles, Agent: v.agent}
 	}
 }
 

@@ -18,7 +18,7 @@ var allowed = map[string]struct {
 	"model":               {},
 	"model/frame":         {own: []string{"model"}},
 	"flows":               {own: []string{"model"}},
-	"ovsdb":               {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
+	"ovsdb":               {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/cenkalti/rpc2", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
 	"controller/openflow": {own: []string{"flows"}, third: []string{"github.com/contiv/libOpenflow"}},
 	"controller/unixctl":  {},
 	"controller":          {own: []string{"controller/openflow", "controller/unixctl", "flows", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
