@@ -99,10 +99,16 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer cancel()
 	failed := make(chan error, 1)
 	wg.Go(func() { failed <- a.source.Run(ctx) })
-	resync := time.NewTicker(a.config.CheckInterval)
+	resync := time.NewTimer(a.config.CheckInterval)
 	defer resync.Stop()
+	resynced := false
 	for {
+		began := time.Now()
 		retry := a.look(ctx, &wg)
+		if resynced { // which costs the more the more rows there are
+			resync.Reset(max(a.config.CheckInterval, checkShare*time.Since(began)))
+			resynced = false
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -113,6 +119,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-retry:
 		case <-resync.C:
 			a.source.Resync() // an event may have been lost
+			resynced = true
 		}
 	}
 }

@@ -96,15 +96,15 @@ func TestSecondAgentRefuses(t *testing.T) {
 	h.await("tap1", "seq=1")
 }
 
-// Whatever somebody else does to the flows is noticed, repaired, and logged as drift.
+// Whatever somebody else does to the flows is noticed at once, repaired, and logged as
+// drift.
 func TestDrift(t *testing.T) {
 	h := newHost(t)
 	h.MustBridge("br0")
 	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
 	h.guard("br0")
-	h.run(frequent)
+	h.run(never)
 	h.await("tap1", "state=enforced")
-	ours := fmt.Sprintf("cookie=0x%x", flows.CookiePrefix)
 	for _, test := range []struct {
 		name string
 		do   func()
@@ -113,17 +113,41 @@ func TestDrift(t *testing.T) {
 		{"shared flows deleted", func() { h.MustOfctl("del-flows", "br0", ours+"/-1") }},
 		{"one flow's actions changed", func() { h.MustOfctl("--strict", "mod-flows", "br0", "table=0,priority=40400,in_port=1,actions=NORMAL") }},
 		{"a flow with our cookie added", func() { h.MustOfctl("add-flow", "br0", ours+",table=0,priority=65000,in_port=1,actions=NORMAL") }},
-		{"a flow with our cookie in a table of others", func() { h.MustOfctl("add-flow", "br0", ours+",table=99,actions=drop") }},
 		{"fail_mode flipped", func() { h.MustVsctl("set-fail-mode", "br0", "secure") }},
 		{"and back", func() { h.MustVsctl("del-fail-mode", "br0") }},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			h.log.Reset()
-			test.do()
-			h.awaitLog("drifted")
-			h.awaitExact("br0")
-		})
+		t.Run(test.name, func(t *testing.T) { h.drift(test.do) })
 	}
+	t.Run("tables moved meanwhile", func(t *testing.T) {
+		h.MustVsctl("set", "Bridge", "br0", "external_ids:port-security-first-table=20")
+		h.awaitExact("br0")
+		h.drift(func() { h.MustOfctl("del-flows", "br0", "table=23") })
+	})
+}
+
+// ours is the cookie of flows that are nobody else's, in ovs-ofctl's notation.
+var ours = fmt.Sprintf("cookie=0x%x", flows.CookiePrefix)
+
+// drift does something to the flows and waits until it is repaired and logged.
+func (h *host) drift(do func()) {
+	h.t.Helper()
+	h.log.Reset()
+	do()
+	h.awaitLog("drifted")
+	h.awaitExact("br0")
+}
+
+// What the switch doesn't tell of is found by the periodic comparison.
+func TestComparison(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
+	h.guard("br0")
+	h.run(frequent)
+	h.await("tap1", "state=enforced")
+	t.Run("a flow with our cookie in a table of others", func(t *testing.T) {
+		h.drift(func() { h.MustOfctl("add-flow", "br0", ours+",table=99,actions=drop") })
+	})
 	t.Run("fragment mode changed", func(t *testing.T) {
 		h.MustOfctl("set-frags", "br0", "normal")
 		h.wait("nx-match again", func() error {
@@ -144,7 +168,7 @@ func TestFlowsOfOthers(t *testing.T) {
 	h.MustOfctl("add-flow", "br0", "table=0,priority=50,dl_type=0x0842,actions=drop")
 	h.MustOfctl("add-flow", "br0", "table=30,priority=50000,actions=drop")
 	h.guard("br0")
-	h.run(frequent)
+	h.run(never)
 	h.await("tap1", "state=enforced")
 	const warning = "take precedence over the checks; move them"
 	if strings.Contains(h.log.String(), warning) {

@@ -23,6 +23,14 @@ const (
 	switchTimeout  = 30 * time.Second      // limit of one exchange with the switch
 )
 
+// A comparison with the switch takes time that grows with its flows. Those that only
+// make sure that nothing was missed may take this part of it all, those that an update
+// of the switch asks for a larger one.
+const (
+	checkShare   = 200 // 1/200: 0.5 %
+	disturbShare = 10  // 1/10
+)
+
 // worker keeps one bridge's flows as its target asks. It is the only owner of the
 // bridge's OpenFlow session.
 type worker struct {
@@ -36,11 +44,15 @@ type worker struct {
 
 	// Below: only touched by run.
 	conn     *openflow.Conn
+	watched  *flows.Pipeline // of which tables the session was asked to tell changes
+	watches  bool            // it does tell
 	ledger   ledger
-	inSync   bool // the ledger holds what the switch has
-	resumed  bool // the switch was compared since the session began
-	released bool // nothing of ours is left on the switch
-	foreign  int  // flows of others in our tables that take precedence
+	inSync   bool          // the ledger holds what the switch has
+	resumed  bool          // the switch was compared since the session began
+	released bool          // nothing of ours is left on the switch
+	foreign  int           // flows of others in our tables that take precedence
+	compared time.Time     // when the last comparison ended
+	took     time.Duration // what it took
 	retry    time.Duration
 	reminded time.Time
 }
@@ -78,22 +90,54 @@ func poke(ch chan<- struct{}) {
 // run works until ctx ends. It leaves the flows as they are.
 func (w *worker) run(ctx context.Context) {
 	defer w.hangUp()
-	tick := time.NewTicker(w.check)
-	defer tick.Stop()
+	for ctx.Err() == nil {
+		w.wait(ctx, w.work(ctx))
+	}
+}
+
+// wait returns when there may be something to do.
+func (w *worker) wait(ctx context.Context, again <-chan time.Time) {
+	var check <-chan time.Time
+	if w.inSync {
+		timer := time.NewTimer(w.untilCheck())
+		defer timer.Stop()
+		check = timer.C
+	}
 	for {
-		again := w.work(ctx)
+		// Flows that others keep changing may not keep the worker busy.
+		var disturbed <-chan struct{}
+		var calm <-chan time.Time
+		if busy := time.Until(w.compared.Add(disturbShare * w.took)); busy > 0 {
+			calm = time.After(busy)
+		} else if w.conn != nil {
+			disturbed = w.conn.Disturbed()
+		}
 		select {
+		case <-calm:
+			continue
 		case <-ctx.Done():
-			return
 		case <-w.wake:
 		case <-again:
 		case <-w.lost():
 			w.log.WithError(w.conn.Err()).Warn("OpenFlow session lost; flows stay as they are")
 			w.hangUp()
-		case <-tick.C:
+		case <-disturbed:
+			w.inSync = false
+		case <-check:
 			w.inSync = false
 		}
+		return
 	}
+}
+
+// untilCheck returns the time until the next comparison that nothing asks for.
+func (w *worker) untilCheck() time.Duration {
+	interval := w.check
+	if w.watches {
+		// The switch tells of changes; what is left is to make sure.
+		interval = max(interval, checkShare*w.took)
+	}
+	return time.Until(w.compared.Add(interval))
 }
 
 // lost returns a channel that is closed when the session ends; nil without one.
@@ -178,18 +222,16 @@ func sameVIFs(a, b map[string]*vif) bool {
 
 // achieve makes the switch match the target and publishes the outcome.
 func (w *worker) achieve(ctx context.Context, t *target) error {
-	if w.conn == nil {
-		conn, err := openflow.Dial(ctx, w.socket)
-		if err != nil {
-			return err
-		}
-		w.conn, w.resumed = conn, false
-		w.log.Debug("OpenFlow session open")
+	if err := w.connect(ctx); err != nil {
+		return err
 	}
 	if !t.config.Guarded {
 		return w.release(ctx, t)
 	}
 	w.released = false
+	if err := w.watch(ctx, t.pipeline()); err != nil {
+		return err
+	}
 	if w.failModeChanged(t) {
 		w.inSync = false // Open vSwitch has cleared all flows
 	}
@@ -198,6 +240,46 @@ func (w *worker) achieve(ctx context.Context, t *target) error {
 	}
 	w.publish(&report{target: t, vifs: w.ledger.vifs})
 	return nil
+}
+
+// connect opens a session where there is none.
+func (w *worker) connect(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	conn, err := openflow.Dial(ctx, w.socket)
+	if err != nil {
+		return err
+	}
+	w.conn, w.resumed, w.watched = conn, false, nil
+	w.log.Debug("OpenFlow session open")
+	return nil
+}
+
+// watch has the switch tell of changes that others make to what matters here. A session
+// watches once, so other tables need another one.
+func (w *worker) watch(ctx context.Context, p flows.Pipeline) error {
+	if w.watched != nil && *w.watched != p {
+		w.hangUp()
+		if err := w.connect(ctx); err != nil {
+			return err
+		}
+	}
+	if w.watched != nil {
+		return nil
+	}
+	w.watched = &p
+	err := w.conn.Watch(ctx, p.Tables(), func(u openflow.FlowUpdate) bool {
+		_, _, own := flows.SplitCookie(u.Cookie)
+		return own || (!u.Deleted && p.Shadows(flows.Key{Table: u.Table, Priority: u.Priority}))
+	})
+	w.watches = err == nil
+	var refused *openflow.SwitchError
+	if errors.As(err, &refused) {
+		w.log.WithError(err).Info("the switch doesn't tell of changes by others; relying on comparisons alone")
+		return nil
+	}
+	return err
 }
 
 func (w *worker) failModeChanged(t *target) bool {
@@ -251,6 +333,8 @@ func (w *worker) block(rejected *openflow.RejectedError, t *target) error {
 // synchronise compares the switch's real flows with the ledger and repairs what
 // differs, in one bundle.
 func (w *worker) synchronise(ctx context.Context, drift bool) error {
+	began := time.Now()
+	defer func() { w.compared = time.Now(); w.took = w.compared.Sub(began) }()
 	if err := w.ensureFragmentMode(ctx); err != nil {
 		return err
 	}

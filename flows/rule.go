@@ -105,6 +105,15 @@ func blame(r Reason) Actions            { return Actions{Blame: r, Next: Goto, S
 func blameIn(r Reason, s Stage) Actions { return Actions{Blame: r, Next: Goto, Stage: s} }
 func load(v uint32, s Stage) Actions    { return Actions{Load: &v, Next: Goto, Stage: s} }
 
+// Tables returns the tables of all stages, in order.
+func (p Pipeline) Tables() []uint8 {
+	tables := make([]uint8, numStages)
+	for s := range numStages {
+		tables[s] = p.Table(s)
+	}
+	return tables
+}
+
 // Shadows reports whether a flow of somebody else with this key can take precedence
 // over a stage: it lies in one of the pipeline's tables, not below its rules.
 func (p Pipeline) Shadows(k Key) bool {

@@ -31,10 +31,13 @@ type Conn struct {
 	nextXID uint32
 	bundles uint32 // bundle identifiers used so far
 
-	mu      sync.Mutex
-	waiting []*request
-	err     error
-	done    chan struct{}
+	disturbed chan struct{} // capacity 1
+
+	mu       sync.Mutex
+	waiting  []*request
+	concerns func(FlowUpdate) bool // nil unless flows are watched
+	err      error
+	done     chan struct{}
 }
 
 // request is a request whose answers are still to come. handle is called by the
@@ -54,7 +57,7 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bridge's management socket: %w", err)
 	}
-	c := &Conn{conn: nc, w: bufio.NewWriterSize(nc, bufferSize), nextXID: 1, done: make(chan struct{})}
+	c := &Conn{conn: nc, w: bufio.NewWriterSize(nc, bufferSize), nextXID: 1, disturbed: make(chan struct{}, 1), done: make(chan struct{})}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	r := bufio.NewReaderSize(nc, bufferSize)
 	err = c.handshake(r)
@@ -118,7 +121,7 @@ func readMessage(r io.Reader) (message, error) {
 func (c *Conn) read(r io.Reader) {
 	for {
 		m, err := readMessage(r)
-		if err == nil && m[0] != of.VERSION && m.kind() != of.Type_Hello {
+		if err == nil && m[0] != of.VERSION && m.kind() != of.Type_Hello && !isMonitorGap(m) { // old switches say that in version 1.0
 			err = fmt.Errorf("message in OpenFlow wire version %d where %d was agreed", m[0], of.VERSION)
 		}
 		if err == nil && m.kind() == of.Type_Error && parseError(m).Type == of.ET_HELLO_FAILED {
@@ -132,7 +135,9 @@ func (c *Conn) read(r io.Reader) {
 			go c.echo(m) // reading must go on while a large request is being written
 			continue
 		}
-		c.dispatch(m)
+		if !c.dispatch(m) {
+			c.notice(m)
+		}
 	}
 }
 
@@ -150,9 +155,9 @@ func (c *Conn) echo(m message) {
 	}
 }
 
-// dispatch hands a message to the request that waits for it. Messages that nobody
-// waits for are dropped.
-func (c *Conn) dispatch(m message) {
+// dispatch hands a message to the request that waits for it; it returns false when none
+// does.
+func (c *Conn) dispatch(m message) bool {
 	xid := m.xid()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,8 +169,9 @@ func (c *Conn) dispatch(m message) {
 			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
 			r.result <- err
 		}
-		return
+		return true
 	}
+	return false
 }
 
 // fail ends the session and every request.

@@ -166,6 +166,7 @@ func FuzzParse(f *testing.F) {
 	binary.BigEndian.PutUint16(flow[multipartLen+flowStatsLen+2:], 4)
 	f.Add(flow)
 	f.Add([]byte{4, of.Type_Error, 0, 16, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0x4f, 0x4e, 0x46, 0})
+	f.Add(append(monitorRequest(nil, 0), 0, 8, 0, eventAbbreviated, 0, 0, 0, 0))
 	if list, _, err := parseFlowStats(flow); err != nil || len(list) != 1 {
 		f.Fatalf("the seed doesn't parse: %v", err)
 	}
@@ -180,6 +181,8 @@ func FuzzParse(f *testing.F) {
 			_ = parseError(m)
 			_, _ = parseBundleControl(m)
 			_, _ = parseConfig(m)
+			_, _ = parseFlowUpdates(m)
+			_ = isMonitorGap(m)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	of "github.com/contiv/libOpenflow/openflow13"
 
@@ -20,6 +21,7 @@ type Flow struct {
 	flows.Entry
 	Packets uint64
 	Bytes   uint64
+	Age     time.Duration // since it was added
 }
 
 // parseFlowStats reads one part of a flow multipart reply; more says that further
@@ -72,6 +74,7 @@ func parseFlow(b []byte) (Flow, error) {
 		},
 		Packets: binary.BigEndian.Uint64(b[32:]),
 		Bytes:   binary.BigEndian.Uint64(b[40:]),
+		Age:     time.Duration(binary.BigEndian.Uint32(b[4:]))*time.Second + time.Duration(binary.BigEndian.Uint32(b[8:])),
 	}, nil
 }
 
