@@ -181,6 +181,9 @@ func (a *Agent) announce(was, is *target) {
 	case !is.config.Guarded && wasGuarded:
 		log.Info("bridge opted out")
 	}
+	if is.config.Guarded && is.bridge.FailMode != model.FailSecure && (!wasGuarded || was.bridge.FailMode == model.FailSecure) {
+		log.Warnf("fail_mode isn't secure: after a restart of ovs-vswitchd the bridge forwards unchecked until the agent has programmed it again (to close that: vifguard guard --secure %s)", is.bridge.Name)
+	}
 	if text := is.config.Problems.String(); text != "" && (was == nil || was.config.Problems.String() != text) {
 		log.WithField("error", text).Error("the bridge's own metadata can't be used as it is")
 	}

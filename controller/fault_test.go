@@ -279,3 +279,51 @@ func TestRefusedFlowBlocksOneVIF(t *testing.T) {
 func (h *host) inStage(bridge string, s flows.Stage) int {
 	return strings.Count(h.MustOfctl("dump-flows", "--no-stats", bridge), fmt.Sprintf("table=%d, priority", s))
 }
+
+// A bridge that isn't closed by its fail_mode forwards everything after a restart of
+// ovs-vswitchd until the agent is back. That is announced, and told afterwards.
+func TestExposure(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
+	h.vif("br0", "up", 2)
+	h.guard("br0")
+	h.run(never)
+	h.await("tap1", "state=enforced")
+	if !strings.Contains(h.log.String(), "vifguard guard --secure br0") {
+		t.Error("the log doesn't announce what a restart would let through")
+	}
+	unguarded := func() string {
+		return strings.Trim(h.MustVsctl("--if-exists", "get", "Bridge", "br0", "external_ids:vifguard-unguarded"), "\"\n")
+	}
+	h.MustRun(h.KillVswitchd)
+	h.MustRun(h.StartVswitchd)
+	h.awaitExact("br0")
+	h.wait("the exposure in OVSDB", func() error {
+		if _, until, ok := strings.Cut(unguarded(), "s until 20"); !ok || !strings.HasSuffix(until, "Z") {
+			return fmt.Errorf("vifguard-unguarded: %q", unguarded())
+		}
+		return nil
+	})
+	h.awaitLog("the bridge forwarded unchecked")
+
+	// Closed by its fail_mode it isn't exposed, and what was told before stays.
+	h.MustVsctl("set-fail-mode", "br0", "secure")
+	h.awaitExact("br0")
+	before := unguarded()
+	h.log.Reset()
+	h.MustRun(h.KillVswitchd)
+	h.MustRun(h.StartVswitchd)
+	h.awaitLog("flows brought to what OVSDB asks for")
+	h.awaitExact("br0")
+	if now := unguarded(); now != before || strings.Contains(h.log.String(), "forwarded unchecked") {
+		t.Errorf("a secure bridge counts as exposed: %q, then %q", before, now)
+	}
+	h.MustVsctl("remove", "Bridge", "br0", "external_ids", "port-security")
+	h.wait("the key to go", func() error {
+		if got := unguarded(); got != "" {
+			return fmt.Errorf("vifguard-unguarded: %q", got)
+		}
+		return nil
+	})
+}

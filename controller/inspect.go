@@ -79,6 +79,41 @@ func Inspect(ctx context.Context, b *model.Bridge, profiles map[string]string, r
 	return in
 }
 
+// InForce reports whether the switch has exactly what OVSDB asks for on every port that
+// has an OpenFlow number, and the shared rules.
+func (in *Inspection) InForce() bool {
+	for _, r := range in.Shared {
+		if !r.Installed {
+			return false
+		}
+	}
+	for _, p := range in.Ports {
+		if p.Row.OFPort != 0 && !p.InForce {
+			return false
+		}
+	}
+	return in.Switch == nil
+}
+
+// ForeignFlows counts the flows of a bridge that aren't vifguard's, without the one that
+// Open vSwitch itself puts into a bridge that isn't secure.
+func ForeignFlows(ctx context.Context, runDir, bridge string) (int, error) {
+	conn, err := openflow.Dial(ctx, ManagementSocket(runDir, bridge))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	all, err := conn.Flows(ctx, 0, 0)
+	n := 0
+	for _, f := range all {
+		_, _, own := flows.SplitCookie(f.Cookie)
+		if !own && (f.Table != 0 || f.Priority != 0) {
+			n++
+		}
+	}
+	return n, err
+}
+
 // Port returns the inspection of an interface, or nil.
 func (in *Inspection) Port(row *model.Interface) *PortInspection {
 	for i := range in.Ports {

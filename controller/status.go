@@ -33,6 +33,9 @@ func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 		r := a.workers[b.Name].done.Load()
 		target := a.workers[b.Name].target
 		problems := target.config.Problems.String()
+		if e, ok := bridgeEdit(target, r); ok {
+			edits = append(edits, e)
+		}
 		for _, row := range b.Interfaces {
 			is := told{row: row, report: r, bridge: problems}
 			if r != nil && r.vifs[row.UUID] != nil {

@@ -51,7 +51,9 @@ type worker struct {
 	resumed  bool          // the switch was compared since the session began
 	released bool          // nothing of ours is left on the switch
 	foreign  int           // flows of others in our tables that take precedence
+	exposed  *exposure     // the last one
 	compared time.Time     // when the last comparison ended
+	told     time.Time     // when the switch last told of a change by others
 	took     time.Duration // what it took
 	retry    time.Duration
 	reminded time.Time
@@ -62,6 +64,7 @@ type report struct {
 	target   *target
 	vifs     map[string]*vif // by Interface row UUID; nil when the bridge isn't guarded
 	released bool            // nothing of ours is on the switch
+	exposed  *exposure       // the last one; nil if this agent has seen none
 	problem  string          // why the bridge couldn't be programmed; "" when it could
 }
 
@@ -122,7 +125,7 @@ func (w *worker) wait(ctx context.Context, again <-chan time.Time) {
 			w.log.WithError(w.conn.Err()).Warn("OpenFlow session lost; flows stay as they are")
 			w.hangUp()
 		case <-disturbed:
-			w.inSync = false
+			w.inSync, w.told = false, time.Now()
 		case <-check:
 			w.inSync = false
 		}
@@ -201,7 +204,7 @@ func (w *worker) remind(err error, t *target) {
 }
 
 func (w *worker) publish(r *report) {
-	if old := w.done.Load(); old != nil && old.target == r.target && old.problem == r.problem && old.released == r.released && sameVIFs(old.vifs, r.vifs) {
+	if old := w.done.Load(); old != nil && old.target == r.target && old.problem == r.problem && old.released == r.released && old.exposed == r.exposed && sameVIFs(old.vifs, r.vifs) {
 		return
 	}
 	w.done.Store(r)
@@ -238,7 +241,7 @@ func (w *worker) achieve(ctx context.Context, t *target) error {
 	if err := w.program(ctx, t); err != nil {
 		return err
 	}
-	w.publish(&report{target: t, vifs: w.ledger.vifs})
+	w.publish(&report{target: t, vifs: w.ledger.vifs, exposed: w.exposed})
 	return nil
 }
 
@@ -356,8 +359,13 @@ func (w *worker) synchronise(ctx context.Context, drift bool) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	exposed := exposedFor(w.ledger.target, all, latest(w.compared, w.told))
+	read := time.Now()
 	if err := w.conn.Commit(ctx, changes); err != nil {
 		return err
+	}
+	if exposed > 0 {
+		w.noteExposure(&exposure{length: exposed + time.Since(read), end: time.Now()})
 	}
 	line := w.log.WithFields(count(changes))
 	if drift {
@@ -391,6 +399,19 @@ func (w *worker) noteForeign(n int) {
 	} else {
 		w.log.Info("no flows of others take precedence over the checks any more")
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func (w *worker) noteExposure(e *exposure) {
+	w.exposed = e
+	w.log.WithField("for", e.length.Round(time.Millisecond).String()).
+		Warnf("the bridge forwarded unchecked: the switch had lost its flows, and its fail_mode isn't secure (to close that: vifguard guard --secure %s)", w.ledger.target.bridge.Name)
 }
 
 // release removes everything of ours from a bridge that isn't guarded.

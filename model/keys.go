@@ -22,6 +22,15 @@ const (
 	KeyExitTable  = "port-security-exit-table"  // accepted packets are resubmitted there instead of NORMAL
 )
 
+// Keys of Bridge.external_ids that are vifguard's own.
+const (
+	KeyUnguarded    = "vifguard-unguarded" // when and for how long it last forwarded unchecked
+	KeyFailModeThen = "vifguard-fail-mode" // its fail_mode before vifguard set it to secure, "unset" for none
+)
+
+// FailModeUnset is the value of [KeyFailModeThen] for an empty fail_mode.
+const FailModeUnset = "unset"
+
 // KeyAgent is the key of Open_vSwitch.external_ids in which the agent names itself.
 const KeyAgent = "vifguard-agent"
 

@@ -19,10 +19,11 @@ const externalIDs = "external_ids"
 // Edit is a change of single external_ids keys of one row. Keys not named here,
 // other writers' among them, stay as they are. A key in both Set and Delete is set.
 type Edit struct {
-	Table  Table // TableInterface, TableBridge or TableOpenvSwitch
-	UUID   string
-	Set    map[string]string
-	Delete []string
+	Table    Table // TableInterface, TableBridge or TableOpenvSwitch
+	UUID     string
+	Set      map[string]string
+	Delete   []string
+	FailMode *string // of a bridge: "" for none, nil to leave it
 }
 
 // Apply makes the edits in one transaction: all or, on an error, none of them (more
@@ -53,6 +54,11 @@ func (c *Client) applyBatch(ctx context.Context, edits []Edit) (missing []string
 			return nil, err
 		}
 		ops = append(ops, op)
+	}
+	for _, e := range edits { // behind the others, whose results are looked at by index
+		if e.FailMode != nil {
+			ops = append(ops, e.setFailMode())
+		}
 	}
 	comment := fmt.Sprintf("vifguard: external_ids of %d rows", len(edits))
 	ops = append(ops, libovsdb.Operation{Op: libovsdb.OperationComment, Comment: &comment})
@@ -91,6 +97,9 @@ func (e Edit) operation() (libovsdb.Operation, error) {
 	if !libovsdb.IsValidUUID(e.UUID) {
 		return libovsdb.Operation{}, fmt.Errorf("edit of a row in table %s: %q is no UUID", e.Table, e.UUID)
 	}
+	if e.FailMode != nil && e.Table != TableBridge {
+		return libovsdb.Operation{}, fmt.Errorf("edit of row %s: table %s has no fail_mode", e.UUID, e.Table)
+	}
 	keys := slices.AppendSeq(slices.Clone(e.Delete), maps.Keys(e.Set))
 	slices.Sort(keys)
 	remove := libovsdb.OvsSet{GoSet: []any{}}
@@ -104,10 +113,25 @@ func (e Edit) operation() (libovsdb.Operation, error) {
 	return libovsdb.Operation{
 		Op:    libovsdb.OperationMutate,
 		Table: string(e.Table),
-		Where: []libovsdb.Condition{libovsdb.NewCondition("_uuid", libovsdb.ConditionEqual, libovsdb.UUID{GoUUID: e.UUID})},
+		Where: e.where(),
 		Mutations: []libovsdb.Mutation{
 			*libovsdb.NewMutation(externalIDs, libovsdb.MutateOperationDelete, remove),
 			*libovsdb.NewMutation(externalIDs, libovsdb.MutateOperationInsert, insert),
 		},
 	}, nil
+}
+
+func (e Edit) where() []libovsdb.Condition {
+	return []libovsdb.Condition{libovsdb.NewCondition("_uuid", libovsdb.ConditionEqual, libovsdb.UUID{GoUUID: e.UUID})}
+}
+
+func (e Edit) setFailMode() libovsdb.Operation {
+	mode := libovsdb.OvsSet{GoSet: []any{}}
+	if *e.FailMode != "" {
+		mode.GoSet = append(mode.GoSet, *e.FailMode)
+	}
+	return libovsdb.Operation{
+		Op: libovsdb.OperationUpdate, Table: string(e.Table), Where: e.where(),
+		Row: libovsdb.Row{"fail_mode": mode},
+	}
 }

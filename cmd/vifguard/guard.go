@@ -17,16 +17,19 @@ import (
 func newGuard(o *options) *cobra.Command {
 	var checks, unmarked string
 	var firstTable, exitTable int
+	var secure, force bool
 	cmd := &cobra.Command{
 		Use:   "guard BRIDGE",
 		Short: "Opt a bridge in",
 		Long: `Opt a bridge in: its VIFs are checked from now on, those without a port-security key
 of their own as --checks says. A port is a VIF when it has attached-mac, which
 libvirt, Nova and xapi write by themselves, or any other vifguard key. All other
-ports are trusted unless --unmarked=block.`,
+ports are trusted unless --unmarked=block.
+` + secureHelp,
 		Example: `  vifguard guard br0                       check every VIF: MAC, and ARP, ND and IP where addresses are declared
   vifguard guard br0 --checks mac          check only MACs unless a VIF says otherwise
-  vifguard guard br0 --unmarked block      block ports that say nothing`,
+  vifguard guard br0 --unmarked block      block ports that say nothing
+  vifguard guard br0 --secure              closed, not open, after a restart of ovs-vswitchd`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set := map[string]string{model.KeyChecks: checks}
@@ -39,17 +42,19 @@ ports are trusted unless --unmarked=block.`,
 			if cmd.Flags().Changed("exit-table") {
 				set[model.KeyExitTable] = strconv.Itoa(exitTable)
 			}
-			return o.guard(cmd, args[0], set)
+			return o.guard(cmd, args[0], set, secure, force)
 		},
 	}
 	cmd.Flags().StringVar(&checks, "checks", "auto", "default for VIFs without a key of their own: auto, mac, mac,arp, mac,arp,ip or block")
 	cmd.Flags().StringVar(&unmarked, "unmarked", "", "ports without any vifguard key: trust or block")
 	cmd.Flags().IntVar(&firstTable, "first-table", 0, "OpenFlow table of the first stage")
 	cmd.Flags().IntVar(&exitTable, "exit-table", 0, "OpenFlow table that accepted packets go to instead of NORMAL")
+	cmd.Flags().BoolVar(&secure, "secure", false, "set the bridge's fail_mode to secure")
+	cmd.Flags().BoolVar(&force, "force", false, "with --secure: even if no agent runs or flows of others are lost")
 	return cmd
 }
 
-func (o *options) guard(cmd *cobra.Command, name string, set map[string]string) error {
+func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, secure, force bool) error {
 	if set[model.KeyChecks] == "off" {
 		return fmt.Errorf("--checks: off would leave the bridge unguarded (to stop guarding it: vifguard release %s)", name)
 	}
@@ -68,10 +73,21 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string) 
 	if len(config.Problems) > 0 {
 		return fmt.Errorf("nothing written: %v", config.Problems)
 	}
-	if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableBridge, UUID: b.UUID, Set: set}}); err != nil {
+	edit := ovsdb.Edit{Table: ovsdb.TableBridge, UUID: b.UUID, Set: set}
+	if secure {
+		if err := o.checkSecure(s, b); err != nil && !force {
+			return fmt.Errorf("nothing written: %w", err)
+		}
+		secureEdit(b, &edit)
+		after.FailMode = model.FailSecure
+	}
+	if _, err := s.Apply(s.ctx, []ovsdb.Edit{edit}); err != nil {
 		return err
 	}
 	describeBridge(cmd.OutOrStdout(), &after, &config, s.Host().Profiles)
+	if edit.FailMode != nil && !force {
+		return awaitSecured(s, cmd.OutOrStdout(), name)
+	}
 	return nil
 }
 
@@ -88,8 +104,8 @@ func describeBridge(out io.Writer, b *model.Bridge, config *model.BridgeConfig, 
 	}
 	fmt.Fprintf(out, "%d VIFs are checked, %d have checks off, %d ports are blocked, %d are trusted.\n",
 		count[model.Checked], count[model.Off], count[model.Blocked], count[model.Trusted])
-	if b.FailMode != "secure" {
-		fmt.Fprintf(out, "Its fail_mode isn't secure: after a restart of ovs-vswitchd it forwards unchecked until the agent has programmed it again.\n")
+	if b.FailMode != model.FailSecure {
+		fmt.Fprintf(out, "Its fail_mode isn't secure: after a restart of ovs-vswitchd it forwards unchecked until\nthe agent has programmed it again. To close that: vifguard guard --secure %s\n", b.Name)
 	}
 	fmt.Fprintf(out, "The agent (vifguard run) does the rest; see it with: vifguard status\n")
 }
@@ -104,8 +120,9 @@ func newRelease(o *options) *cobra.Command {
 		Use:   "release BRIDGE",
 		Short: "Stop guarding a bridge",
 		Long: `Stop guarding a bridge: its vifguard keys, the status keys of its ports and all of
-vifguard's flows are removed, and it forwards as before. The keys of its VIFs stay.
-It works with and without a running agent.`,
+vifguard's flows are removed, and it forwards as before. A fail_mode that "vifguard
+guard --secure" has changed is set back, with which Open vSwitch clears all flows. The
+keys of its VIFs stay. It works with and without a running agent.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.release(cmd, args[0]) },
 	}
@@ -130,6 +147,11 @@ func (o *options) release(cmd *cobra.Command, name string) error {
 	n, err := controller.Release(s.ctx, s.runDir, name)
 	if err != nil {
 		return fmt.Errorf("bridge %s is opted out, but its flows couldn't be removed (a running agent removes them once it can): %w", name, err)
+	}
+	if del, mode := model.BridgeLeftovers(b); len(del) > 0 {
+		if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableBridge, UUID: b.UUID, Delete: del, FailMode: mode}}); err != nil {
+			return err
+		}
 	}
 	if err := clearStatus(s.ctx, s.Client, name); err != nil {
 		return err
