@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/vifguard/vifguard/controller/metrics"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
@@ -24,6 +26,7 @@ const DefaultCheckInterval = 5 * time.Second
 type Config struct {
 	Endpoint      string        // of ovsdb-server, e.g. unix:/run/openvswitch/db.sock
 	RunDir        string        // directory of the bridges' management sockets; "" means that of Endpoint
+	Version       string        // shown by Metrics
 	CheckInterval time.Duration // 0 means DefaultCheckInterval
 	Log           *logrus.Logger
 }
@@ -48,6 +51,9 @@ type Agent struct {
 	log    *logrus.Entry
 	source *ovsdb.Source
 	report chan struct{} // capacity 1: a worker has something to report
+
+	metrics   *metrics.Metrics
+	published atomic.Pointer[[]*worker] // sorted by name
 
 	workers map[string]*running // by bridge name
 	told    map[string]told     // by Interface row UUID
@@ -79,14 +85,17 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{
+	a := &Agent{
 		config: c, log: log,
 		name:    fmt.Sprintf("pid %d on %s", os.Getpid(), host),
 		source:  ovsdb.NewSource(c.Endpoint, log),
 		report:  make(chan struct{}, 1),
 		workers: make(map[string]*running),
 		told:    make(map[string]told),
-	}, nil
+	}
+	a.metrics = metrics.New(c.Version, a.state)
+	a.publishWorkers()
+	return a, nil
 }
 
 // Run works until ctx ends, and returns nil then. The flows and what was reported stay
@@ -140,6 +149,8 @@ func (a *Agent) look(ctx context.Context, wg *sync.WaitGroup) <-chan time.Time {
 		if !seen[name] {
 			r.cancel()
 			delete(a.workers, name)
+			a.metrics.Forget(name)
+			a.publishWorkers()
 		}
 	}
 	if !connected {
@@ -161,9 +172,10 @@ func (a *Agent) aim(ctx context.Context, wg *sync.WaitGroup, t *target) {
 	}
 	if r == nil {
 		workerCtx, cancel := context.WithCancel(ctx)
-		w := newWorker(name, ManagementSocket(a.config.RunDir, name), a.config.CheckInterval, a.log, func() { poke(a.report) })
+		w := newWorker(name, ManagementSocket(a.config.RunDir, name), a.config.CheckInterval, a.log, a.metrics.Bridge(name), func() { poke(a.report) })
 		r = &running{worker: w, cancel: cancel}
 		a.workers[name] = r
+		a.publishWorkers()
 		wg.Go(func() { w.run(workerCtx) })
 	}
 	a.announce(r.target, t)

@@ -22,9 +22,10 @@ import (
 // host is a private switch with an agent.
 type host struct {
 	*lab.T
-	t    *testing.T
-	log  *logBuffer
-	stop func() // ends the agent and waits for it
+	t     *testing.T
+	log   *logBuffer
+	agent *controller.Agent
+	stop  func() // ends the agent and waits for it
 }
 
 // logBuffer collects an agent's log.
@@ -70,10 +71,11 @@ func (h *host) run(check time.Duration) {
 	log := logrus.New()
 	log.SetOutput(h.log)
 	log.SetLevel(logrus.InfoLevel)
-	agent, err := controller.New(controller.Config{Endpoint: h.Endpoint(), CheckInterval: check, Log: log})
+	agent, err := controller.New(controller.Config{Endpoint: h.Endpoint(), CheckInterval: check, Version: "test", Log: log})
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.agent = agent
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- agent.Run(ctx) }()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/vifguard/vifguard/controller/metrics"
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
@@ -34,12 +35,15 @@ const (
 // worker keeps one bridge's flows as its target asks. It is the only owner of the
 // bridge's OpenFlow session.
 type worker struct {
+	name    string        // of the bridge
 	socket  string        // management socket
 	check   time.Duration // between comparisons with the real flows
 	log     *logrus.Entry
 	wake    chan struct{} // capacity 1
 	want    atomic.Pointer[target]
 	done    atomic.Pointer[report]
+	seen    atomic.Pointer[sight]
+	events  *metrics.Bridge
 	changed func() // called after done was set
 
 	// Below: only touched by run.
@@ -63,17 +67,20 @@ type worker struct {
 type report struct {
 	target   *target
 	vifs     map[string]*vif // by Interface row UUID; nil when the bridge isn't guarded
+	shared   int             // number of shared flows
 	released bool            // nothing of ours is on the switch
 	exposed  *exposure       // the last one; nil if this agent has seen none
 	problem  string          // why the bridge couldn't be programmed; "" when it could
 }
 
-func newWorker(name, socket string, check time.Duration, log *logrus.Entry, changed func()) *worker {
-	return &worker{
-		socket: socket, check: check, changed: changed,
+func newWorker(name, socket string, check time.Duration, log *logrus.Entry, events *metrics.Bridge, changed func()) *worker {
+	w := &worker{
+		name: name, socket: socket, check: check, events: events, changed: changed,
 		log:  log.WithField("bridge", name),
 		wake: make(chan struct{}, 1),
 	}
+	w.seen.Store(&sight{})
+	return w
 }
 
 // set gives the worker a new target.
@@ -157,6 +164,14 @@ func (w *worker) hangUp() {
 		w.conn = nil
 	}
 	w.inSync = false
+	w.see(func(s *sight) { s.connected = false })
+}
+
+// see changes what the worker shows of its switch.
+func (w *worker) see(change func(*sight)) {
+	s := *w.seen.Load()
+	change(&s)
+	w.seen.Store(&s)
 }
 
 // work brings the bridge to the wanted target and reports. It returns a channel that
@@ -172,6 +187,7 @@ func (w *worker) work(ctx context.Context) <-chan time.Time {
 	}
 	ctx, cancel := context.WithTimeout(ctx, switchTimeout)
 	defer cancel()
+	began := time.Now()
 	err := w.achieve(ctx, t)
 	if err == nil {
 		w.retry, w.reminded = 0, time.Time{}
@@ -181,6 +197,9 @@ func (w *worker) work(ctx context.Context) <-chan time.Time {
 		return nil // shutting down
 	}
 	w.hangUp()
+	if t.config.Guarded {
+		w.events.Reconciled(metrics.Failed, time.Since(began))
+	}
 	w.remind(err, t)
 	limit := maxRetry
 	if !t.config.Guarded && w.ledger.target == nil {
@@ -241,7 +260,7 @@ func (w *worker) achieve(ctx context.Context, t *target) error {
 	if err := w.program(ctx, t); err != nil {
 		return err
 	}
-	w.publish(&report{target: t, vifs: w.ledger.vifs, exposed: w.exposed})
+	w.publish(&report{target: t, vifs: w.ledger.vifs, shared: len(w.ledger.shared), exposed: w.exposed})
 	return nil
 }
 
@@ -255,6 +274,7 @@ func (w *worker) connect(ctx context.Context) error {
 		return err
 	}
 	w.conn, w.resumed, w.watched = conn, false, nil
+	w.see(func(s *sight) { s.connected = true })
 	w.log.Debug("OpenFlow session open")
 	return nil
 }
@@ -299,11 +319,16 @@ func (w *worker) program(ctx context.Context, t *target) error {
 		if err != nil {
 			return err
 		}
+		began := time.Now()
+		var result metrics.Result
 		if w.inSync {
-			err = w.conn.Commit(ctx, flows.Diff(c.new, c.old))
+			result, err = w.apply(ctx, flows.Diff(c.new, c.old))
 		} else {
 			// With nothing new to apply, any difference to the switch is drift.
-			err = w.synchronise(ctx, w.resumed && (flipped || len(c.old)+len(c.new) == 0))
+			result, err = w.synchronise(ctx, w.resumed && (flipped || len(c.old)+len(c.new) == 0))
+		}
+		if err == nil && result != "" {
+			w.events.Reconciled(result, time.Since(began))
 		}
 		var rejected *openflow.RejectedError
 		if !errors.As(err, &rejected) {
@@ -316,6 +341,22 @@ func (w *worker) program(ctx context.Context, t *target) error {
 			return err
 		}
 	}
+}
+
+// apply makes changes to a switch that is in sync. Without any it has no result.
+func (w *worker) apply(ctx context.Context, changes []flows.Change) (metrics.Result, error) {
+	if len(changes) == 0 {
+		return "", nil
+	}
+	if err := w.conn.Commit(ctx, changes); err != nil {
+		return "", err
+	}
+	n := count(changes)
+	w.see(func(s *sight) {
+		s.installed += n[flows.Add] - n[flows.Delete]
+		s.success = time.Now()
+	})
+	return metrics.Changed, nil
 }
 
 // block replaces the VIF whose flow the switch refused.
@@ -335,45 +376,64 @@ func (w *worker) block(rejected *openflow.RejectedError, t *target) error {
 
 // synchronise compares the switch's real flows with the ledger and repairs what
 // differs, in one bundle.
-func (w *worker) synchronise(ctx context.Context, drift bool) error {
+func (w *worker) synchronise(ctx context.Context, drift bool) (metrics.Result, error) {
 	began := time.Now()
+	known := latest(w.compared, w.told)
 	defer func() { w.compared = time.Now(); w.took = w.compared.Sub(began) }()
 	if err := w.ensureFragmentMode(ctx); err != nil {
-		return err
+		return "", err
 	}
 	all, err := w.conn.Flows(ctx, 0, 0)
 	if err != nil {
-		return err
+		return "", err
 	}
-	var own []flows.Entry
-	foreign := 0
-	for _, f := range all {
-		if _, _, ok := flows.SplitCookie(f.Cookie); ok {
-			own = append(own, f.Entry)
-		} else if w.ledger.target.pipeline().Shadows(f.Key) {
-			foreign++
-		}
-	}
-	w.noteForeign(foreign)
+	own := w.look(all)
 	changes := flows.Diff(w.ledger.entries(), own)
 	if len(changes) == 0 {
-		return nil
+		w.see(func(s *sight) { s.success = time.Now() })
+		return metrics.Unchanged, nil
 	}
-	exposed := exposedFor(w.ledger.target, all, latest(w.compared, w.told))
-	read := time.Now()
-	if err := w.conn.Commit(ctx, changes); err != nil {
-		return err
+	exposed, read := exposedFor(w.ledger.target, all, known), time.Now()
+	if _, err := w.apply(ctx, changes); err != nil {
+		return "", err
 	}
 	if exposed > 0 {
 		w.noteExposure(&exposure{length: exposed + time.Since(read), end: time.Now()})
 	}
-	line := w.log.WithFields(count(changes))
-	if drift {
-		line.Warn("flows had drifted from what OVSDB asks for; repaired")
-	} else {
+	n := count(changes)
+	line := w.log.WithFields(logrus.Fields{"added": n[flows.Add], "modified": n[flows.Modify], "deleted": n[flows.Delete]})
+	if !drift {
 		line.Info("flows brought to what OVSDB asks for")
+		return metrics.Changed, nil
 	}
-	return nil
+	w.events.Repaired(len(changes))
+	line.Warn("flows had drifted from what OVSDB asks for; repaired")
+	return metrics.Drift, nil
+}
+
+// look notes what is worth knowing of the switch's flows and returns vifguard's own.
+func (w *worker) look(all []openflow.Flow) []flows.Entry {
+	own := make([]flows.Entry, 0, len(all))
+	packets := make(map[uint64]uint64)
+	foreign := 0
+	pipeline := w.ledger.target.pipeline()
+	for _, f := range all {
+		_, reason, ours := flows.SplitCookie(f.Cookie)
+		switch {
+		case !ours && pipeline.Shadows(f.Key):
+			foreign++
+		case ours:
+			own = append(own, f.Entry)
+			if reason != flows.NoReason {
+				packets[f.Cookie] += f.Packets
+			}
+		}
+	}
+	w.noteForeign(foreign)
+	w.see(func(s *sight) {
+		s.installed, s.foreign, s.packets = len(own), foreign, packets
+	})
+	return own
 }
 
 // ensureFragmentMode makes the switch show fragments to the stages: in its default
@@ -429,11 +489,11 @@ func (w *worker) release(ctx context.Context, t *target) error {
 	return nil
 }
 
-// count sums changes up for a log line.
-func count(changes []flows.Change) logrus.Fields {
-	n := map[flows.Op]int{}
+// count returns how many changes there are of each kind.
+func count(changes []flows.Change) map[flows.Op]int {
+	n := make(map[flows.Op]int)
 	for _, c := range changes {
 		n[c.Op]++
 	}
-	return logrus.Fields{"added": n[flows.Add], "modified": n[flows.Modify], "deleted": n[flows.Delete]}
+	return n
 }

@@ -22,6 +22,11 @@ const (
 	StatePending  State = "pending"
 )
 
+// States returns all states.
+func States() []State {
+	return []State{StateEnforced, StateObserved, StateOff, StateBlocked, StatePending}
+}
+
 // Status is what the agent writes on one interface. An empty field means that the
 // key is absent.
 type Status struct {

@@ -63,7 +63,7 @@ func (c *console) agent() (stop func()) {
 	done := make(chan error, 1)
 	go func() {
 		root := newRoot()
-		root.SetArgs([]string{"--ovsdb", c.Endpoint(), "run"})
+		root.SetArgs([]string{"--ovsdb", c.Endpoint(), "run", "--metrics-address", ""})
 		root.SetErr(c.t.Output())
 		done <- root.ExecuteContext(ctx)
 	}()

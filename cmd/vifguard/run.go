@@ -11,7 +11,7 @@ import (
 )
 
 func newRun(o *options) *cobra.Command {
-	var level string
+	var level, metricsAddress string
 	var check time.Duration
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -31,10 +31,15 @@ SIGTERM and SIGINT end it; the flows stay, so protection goes on without it.`,
 			if check < 100*time.Millisecond {
 				return fmt.Errorf("--check-interval: %s is too short (want at least 100ms)", check)
 			}
-			agent, err := controller.New(controller.Config{Endpoint: o.endpoint, RunDir: o.runDir, CheckInterval: check, Log: log})
+			agent, err := controller.New(controller.Config{Endpoint: o.endpoint, RunDir: o.runDir, CheckInterval: check, Version: version(), Log: log})
 			if err != nil {
 				return err
 			}
+			stop, err := serveMetrics(metricsAddress, agent.Metrics(), log)
+			if err != nil {
+				return err
+			}
+			defer stop()
 			log.WithField("ovsdb", o.endpoint).Infof("vifguard %s", version())
 			err = agent.Run(cmd.Context())
 			log.Info("stopped; flows stay in force")
@@ -43,5 +48,6 @@ SIGTERM and SIGINT end it; the flows stay, so protection goes on without it.`,
 	}
 	cmd.Flags().StringVar(&level, "log-level", "info", "error, warn, info or debug")
 	cmd.Flags().DurationVar(&check, "check-interval", controller.DefaultCheckInterval, "time between two comparisons with the switch's real flows")
+	cmd.Flags().StringVar(&metricsAddress, "metrics-address", "127.0.0.1:9479", "where Prometheus finds metrics: HOST:PORT or unix:PATH; empty for nowhere")
 	return cmd
 }

@@ -21,7 +21,8 @@ var allowed = map[string]struct {
 	"ovsdb":               {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/cenkalti/rpc2", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
 	"controller/openflow": {own: []string{"flows"}, third: []string{"github.com/contiv/libOpenflow"}},
 	"controller/unixctl":  {},
-	"controller":          {own: []string{"controller/openflow", "controller/unixctl", "flows", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
+	"controller/metrics":  {third: []string{"github.com/prometheus/client_golang"}},
+	"controller":          {own: []string{"controller/metrics", "controller/openflow", "controller/unixctl", "flows", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
 }
 
 // pure lists the packages that are functions of values.
