@@ -4,13 +4,14 @@ GO      ?= go
 BIN     := $(CURDIR)/bin
 CACHE   := $(CURDIR)/.cache
 LINT    := $(CACHE)/bin/golangci-lint-v2.15.0
+PROMTOOL := $(CACHE)/bin/promtool
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=NO_COLOR)
 
 # The version comes from git describe: Go's own stamp fails in a checkout that
 # belongs to another user.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)'
-TEST  := $(GO) test -count=1 $(TESTFLAGS)
+TEST  := PATH="$(CACHE)/bin:$$PATH" $(GO) test -count=1 $(TESTFLAGS)
 
 .PHONY: build demo test race fuzz lint clean help
 
@@ -22,11 +23,11 @@ demo: build ## show vifguard at work on a private Open vSwitch (with sudo unless
 	@$(SUDO) packaging/deps.sh demo
 	@$(SUDO) $(BIN)/demo
 
-test: ## run all tests; those that need root are skipped without
+test: $(PROMTOOL) ## run all tests; those that need root are skipped without
 	packaging/deps.sh test
 	CGO_ENABLED=0 $(TEST) ./...
 
-race: ## run all tests with the race detector
+race: $(PROMTOOL) ## run all tests with the race detector
 	packaging/deps.sh test race
 	CGO_ENABLED=1 $(TEST) -race ./...
 
@@ -43,6 +44,13 @@ $(LINT):
 	@mkdir -p $(CACHE)/install
 	CGO_ENABLED=0 GOBIN=$(CACHE)/install $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(lastword $(subst lint-, ,$@))
 	@mkdir -p $(@D) && mv $(CACHE)/install/golangci-lint $@
+
+# The tests of the alert rules need promtool alone: the package would bring a service.
+$(PROMTOOL):
+	@mkdir -p $(@D) $(CACHE)/download
+	cd $(CACHE)/download && rm -f prometheus_*.deb && { apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; }; }
+	cd $(CACHE)/download && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >$@.new
+	@rm -rf $(CACHE)/download && chmod 755 $@.new && mv $@.new $@
 
 clean: ## remove everything that was built
 	rm -rf $(BIN) $(CACHE)

@@ -287,7 +287,7 @@ func TestSIGTERMLeavesTheFlows(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	agent := exec.Command(program, "run", "--ovsdb", c.Endpoint())
+	agent := exec.Command(program, "run", "--ovsdb", c.Endpoint(), "--metrics-address", "")
 	agent.Stderr = t.Output()
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,8 @@ const (
 	Netns
 	// Docker is a Docker daemon that this user may use.
 	Docker
+	// Promtool is the program that checks Prometheus' rules.
+	Promtool
 )
 
 // Need ends the test if a requirement isn't met: it skips the test and says
@@ -64,6 +66,10 @@ func (r Requirement) missing() string {
 			return err.Error() + ": load the module tun, or pass the device to the container"
 		}
 		tun.Close()
+	case Promtool:
+		if _, err := exec.LookPath("promtool"); err != nil {
+			return err.Error() + ": run the tests with make, or install it (package prometheus)"
+		}
 	case Docker:
 		if out, err := exec.Command("docker", "version").CombinedOutput(); err != nil {
 			return "docker version: " + err.Error() + ": install and start Docker: " + string(out)

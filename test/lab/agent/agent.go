@@ -14,7 +14,7 @@ import (
 // Start runs an agent on a private Open vSwitch until the test ends. Its log goes to the
 // test's, and it compares with the switch only when it starts, so that whatever else
 // happens is due to events.
-func Start(t testing.TB, endpoint string) {
+func Start(t testing.TB, endpoint string) *controller.Agent {
 	t.Helper()
 	log := logrus.New()
 	log.SetOutput(t.Output())
@@ -31,4 +31,5 @@ func Start(t testing.TB, endpoint string) {
 			t.Errorf("the agent: %v", err)
 		}
 	})
+	return a
 }
