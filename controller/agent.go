@@ -57,6 +57,7 @@ type Agent struct {
 
 	workers map[string]*running // by bridge name
 	told    map[string]told     // by Interface row UUID
+	retry   retry               // of writing status
 }
 
 // running is a worker and the means to end it.

@@ -17,9 +17,6 @@ type told struct {
 	bridge  string  // what is wrong with the bridge's own metadata
 }
 
-// tellRetry is the pause before status that couldn't be written is written again.
-const tellRetry = 200 * time.Millisecond
-
 // tell writes the agent's name, and the status of every interface whose status keys
 // don't say what they should, all in one transaction. It returns a channel that fires
 // when it should be tried again.
@@ -54,10 +51,12 @@ func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 		return nil
 	}
 	if _, err := a.source.Apply(ctx, edits); err != nil {
-		a.log.WithError(err).Warn("can't write status to OVSDB; trying again")
-		return time.After(tellRetry)
+		if a.retry.remind() {
+			a.log.WithError(err).Warn("can't write status to OVSDB; trying again")
+		}
+		return time.After(a.retry.next(maxRetry))
 	}
-	a.told = next
+	a.told, a.retry = next, retry{}
 	return nil
 }
 

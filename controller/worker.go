@@ -17,11 +17,8 @@ import (
 
 // Times of a worker.
 const (
-	firstRetry     = 50 * time.Millisecond // before the second attempt to reach the switch
-	maxRetry       = time.Second           // between attempts
-	maxIdleRetry   = 30 * time.Second      // between attempts at a bridge that was never guarded
-	remindInterval = 30 * time.Second      // between two messages that it still waits
-	switchTimeout  = 30 * time.Second      // limit of one exchange with the switch
+	maxIdleRetry  = 30 * time.Second // between attempts at a bridge that was never guarded
+	switchTimeout = 30 * time.Second // limit of one exchange with the switch
 )
 
 // A comparison with the switch takes time that grows with its flows. Those that only
@@ -59,8 +56,7 @@ type worker struct {
 	compared time.Time     // when the last comparison ended
 	told     time.Time     // when the switch last told of a change by others
 	took     time.Duration // what it took
-	retry    time.Duration
-	reminded time.Time
+	retry    retry
 }
 
 // report is what a worker achieved: the switch has confirmed it. It is immutable.
@@ -190,7 +186,7 @@ func (w *worker) work(ctx context.Context) <-chan time.Time {
 	began := time.Now()
 	err := w.achieve(ctx, t)
 	if err == nil {
-		w.retry, w.reminded = 0, time.Time{}
+		w.retry = retry{}
 		return nil
 	}
 	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
@@ -205,20 +201,15 @@ func (w *worker) work(ctx context.Context) <-chan time.Time {
 	if !t.config.Guarded && w.ledger.target == nil {
 		limit = maxIdleRetry
 	}
-	w.retry = min(max(2*w.retry, firstRetry), limit)
-	return time.After(w.retry)
+	return time.After(w.retry.next(limit))
 }
 
-// remind says why the worker waits: at once, and then every half minute. A bridge that
-// isn't guarded is nobody's worry.
+// remind says why the worker waits. A bridge that isn't guarded is nobody's worry.
 func (w *worker) remind(err error, t *target) {
 	if !t.config.Guarded {
 		w.log.WithError(err).Debug("can't look for flows to remove")
-		return
-	}
-	if time.Since(w.reminded) >= remindInterval {
+	} else if w.retry.remind() {
 		w.log.WithError(err).Warn("waiting for the bridge's switch")
-		w.reminded = time.Now()
 	}
 }
 
