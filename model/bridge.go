@@ -20,6 +20,8 @@ type BridgeConfig struct {
 	Guarded       bool     // the bridge opted in
 	Usable        bool     // the switch can be programmed; false leaves its flows as they are
 	Default       Checks   // default of its VIFs
+	Action        Action   // default of its VIFs
+	ActionSet     bool     // Action was asked for; without, it is Enforce
 	UnmarkedBlock bool     // ports without any VIF key are blocked
 	FirstTable    uint8    // table of the first stage
 	ExitTable     int      // accepted packets are resubmitted there; -1 means NORMAL
@@ -39,6 +41,9 @@ func ResolveBridge(b *Bridge) BridgeConfig {
 	}
 	c.Guarded = true
 	c.Default = parseChecks(KeyChecks, value, &c.Problems)
+	if v, ok := b.ExternalIDs[KeyAction]; ok {
+		c.Action, c.ActionSet = parseAction(KeyAction, v, &c.Problems), true
+	}
 	if v, ok := b.ExternalIDs[KeyUnmarked]; ok {
 		c.UnmarkedBlock = v == "block"
 		if v != "block" && v != "trust" {

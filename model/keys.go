@@ -9,13 +9,14 @@ const (
 	KeyAddresses      = "allowed-addresses"     // addresses and prefixes the VIF owns with its own MAC
 	KeyPairs          = "allowed-address-pairs" // further addresses, each optionally with a MAC of its own
 	KeyChecks         = "port-security"         // which checks are on; on a Bridge: opts in and sets the default
-	KeyAction         = "port-security-action"  // enforce or observe
+	KeyAction         = "port-security-action"  // enforce or observe; on a Bridge: the default
 	KeyAllow          = "port-security-allow"   // guards that are lifted
 	KeySeq            = "port-security-seq"     // echoed as KeyStatusSeq once in force
 	KeyProfile        = "port-profile"          // name of a profile in Open_vSwitch.external_ids
 )
 
-// Keys of Bridge.external_ids, beside [KeyChecks].
+// Keys of Bridge.external_ids, beside [KeyChecks] and [KeyAction], which are the default
+// of its VIFs.
 const (
 	KeyUnmarked   = "port-security-unmarked"    // block: ports without any VIF key are blocked
 	KeyFirstTable = "port-security-first-table" // OpenFlow table of the first stage

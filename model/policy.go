@@ -68,7 +68,7 @@ func Resolve(bridge *BridgeConfig, profiles map[string]string, i *Interface) Pol
 	if name, ok := i.ExternalIDs[KeyProfile]; ok {
 		s = s.orElse(profileSettings(name, profiles, &ps))
 	}
-	s = s.orElse(settings{checks: bridge.Default, checksOrigin: originBridge})
+	s = s.orElse(bridgeSettings(bridge))
 
 	p := Policy{
 		Action:  s.action,
@@ -114,7 +114,11 @@ func resolveUnmarked(bridge *BridgeConfig, i *Interface) Policy {
 	case isWiring(i.Type):
 		return Policy{Mode: Trusted, Origins: Origins{Mode: "a " + i.Type + " port"}}
 	}
-	return Policy{Mode: Blocked, Origins: Origins{Mode: "unmarked, and the bridge has " + KeyUnmarked + "=block"}}
+	s := bridgeSettings(bridge)
+	return Policy{
+		Mode: Blocked, Action: s.action,
+		Origins: Origins{Mode: "unmarked, and the bridge has " + KeyUnmarked + "=block", Action: s.actionOrigin},
+	}
 }
 
 // isWiring reports whether an interface type connects bridges or hosts: patch ports

@@ -47,6 +47,15 @@ func ownSettings(i *Interface, ps *Problems) settings {
 	return s
 }
 
+// bridgeSettings are what the bridge sets for all its ports.
+func bridgeSettings(b *BridgeConfig) settings {
+	s := settings{checks: b.Default, checksOrigin: originBridge}
+	if b.ActionSet {
+		s.action, s.actionOrigin = b.Action, originBridge
+	}
+	return s
+}
+
 // profileSettings reads the words of a profile: checks=, action= and allow=.
 func profileSettings(name string, profiles map[string]string, ps *Problems) settings {
 	s := unset()
