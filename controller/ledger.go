@@ -94,7 +94,8 @@ func (l *ledger) update(t *target) (change, error) {
 
 // sameConfig reports whether two targets differ in single ports at most.
 func sameConfig(a, b *target) bool {
-	return a.config.Default == b.config.Default && a.config.UnmarkedBlock == b.config.UnmarkedBlock &&
+	return a.config.Default == b.config.Default && a.config.Action == b.config.Action &&
+		a.config.ActionSet == b.config.ActionSet && a.config.UnmarkedBlock == b.config.UnmarkedBlock &&
 		a.config.Name == b.config.Name && a.pipeline() == b.pipeline() && maps.Equal(a.profiles, b.profiles)
 }
 
