@@ -18,7 +18,7 @@ func newExplain(o *options) *cobra.Command {
 		Short: "Explain what a port may send, and why",
 		Long: `Explain a port's effective policy: every part of it and where it came from, what was
 dropped, and what the flows that enforce it are for, with their packet counters.`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := o.open(cmd.Context())
 			if err != nil {

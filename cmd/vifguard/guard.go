@@ -15,7 +15,7 @@ import (
 )
 
 func newGuard(o *options) *cobra.Command {
-	var checks, unmarked string
+	var checks, action, unmarked string
 	var firstTable, exitTable int
 	var secure, force bool
 	cmd := &cobra.Command{
@@ -30,9 +30,12 @@ ports are trusted unless --unmarked=block.
   vifguard guard br0 --checks mac          check only MACs unless a VIF says otherwise
   vifguard guard br0 --unmarked block      block ports that say nothing
   vifguard guard br0 --secure              closed, not open, after a restart of ovs-vswitchd`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set := map[string]string{model.KeyChecks: checks}
+			if cmd.Flags().Changed("action") {
+				set[model.KeyAction] = action
+			}
 			if cmd.Flags().Changed("unmarked") {
 				set[model.KeyUnmarked] = unmarked
 			}
@@ -46,6 +49,7 @@ ports are trusted unless --unmarked=block.
 		},
 	}
 	cmd.Flags().StringVar(&checks, "checks", "auto", "default for VIFs without a key of their own: auto, mac, mac,arp, mac,arp,ip or block")
+	cmd.Flags().StringVar(&action, "action", "", "default for VIFs without a key of their own: enforce or observe")
 	cmd.Flags().StringVar(&unmarked, "unmarked", "", "ports without any vifguard key: trust or block")
 	cmd.Flags().IntVar(&firstTable, "first-table", 0, "OpenFlow table of the first stage")
 	cmd.Flags().IntVar(&exitTable, "exit-table", 0, "OpenFlow table that accepted packets go to instead of NORMAL")
@@ -56,7 +60,7 @@ ports are trusted unless --unmarked=block.
 
 func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, secure, force bool) error {
 	if set[model.KeyChecks] == "off" {
-		return fmt.Errorf("--checks: off would leave the bridge unguarded (to stop guarding it: vifguard release %s)", name)
+		return fail(exitUsage, "--checks: off would leave the bridge unguarded (to stop guarding it: vifguard release %s)", name)
 	}
 	s, err := o.open(cmd.Context())
 	if err != nil {
@@ -71,7 +75,7 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, 
 	after.ExternalIDs = merged(b.ExternalIDs, set, nil)
 	config := model.ResolveBridge(&after)
 	if len(config.Problems) > 0 {
-		return fmt.Errorf("nothing written: %v", config.Problems)
+		return fail(exitUsage, "nothing written: %v", config.Problems)
 	}
 	edit := ovsdb.Edit{Table: ovsdb.TableBridge, UUID: b.UUID, Set: set}
 	if secure {
@@ -112,7 +116,7 @@ func describeBridge(out io.Writer, b *model.Bridge, config *model.BridgeConfig, 
 
 // bridgeKeys are the keys of a bridge that release removes.
 func bridgeKeys() []string {
-	return []string{model.KeyChecks, model.KeyUnmarked, model.KeyFirstTable, model.KeyExitTable}
+	return []string{model.KeyChecks, model.KeyAction, model.KeyUnmarked, model.KeyFirstTable, model.KeyExitTable}
 }
 
 func newRelease(o *options) *cobra.Command {
@@ -123,7 +127,7 @@ func newRelease(o *options) *cobra.Command {
 vifguard's flows are removed, and it forwards as before. A fail_mode that "vifguard
 guard --secure" has changed is set back, with which Open vSwitch clears all flows. The
 keys of its VIFs stay. It works with and without a running agent.`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.release(cmd, args[0]) },
 	}
 }
@@ -146,7 +150,8 @@ func (o *options) release(cmd *cobra.Command, name string) error {
 	// second finds none.
 	n, err := controller.Release(s.ctx, s.runDir, name)
 	if err != nil {
-		return fmt.Errorf("bridge %s is opted out, but its flows couldn't be removed (a running agent removes them once it can): %w", name, err)
+		err = explainSwitch(name, s.runDir, err)
+		return fail(exitCode(err), "%s is opted out, but its flows couldn't be removed (a running agent removes them once it can): %w", name, err)
 	}
 	if del, mode := model.BridgeLeftovers(b); len(del) > 0 {
 		if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableBridge, UUID: b.UUID, Delete: del, FailMode: mode}}); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "vifguard:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -38,7 +39,9 @@ only its own addresses in ARP and neighbour discovery, and use only its own IP
 sources. Every check can be lifted per VIF.
 
 "vifguard run" is the agent. The other commands read and write the same keys in
-OVSDB that the agent works from, and also work while it is down.`,
+OVSDB that the agent works from, and also work while it is down.
+
+` + exitHelp,
 		Example: `  vifguard guard br0                                  opt a bridge in
   vifguard set tap1 --mac 52:54:00:12:34:56 --address 192.0.2.10
   vifguard status                                     one line a VIF
@@ -46,12 +49,21 @@ OVSDB that the agent works from, and also work while it is down.`,
   vifguard trace tap1 FRAME                           what the switch does with a frame`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return usageError(cmd, "%q is not a command%s", args[0], didYouMean(args[0], commandNames(cmd)))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages", fmt.Sprintf("FlagUsagesWrapped %d", maxColumns)))
 	root.PersistentFlags().StringVar(&o.endpoint, "ovsdb", "unix:/run/openvswitch/db.sock", "ovsdb-server to use")
 	root.PersistentFlags().StringVar(&o.runDir, "rundir", "", "directory of the bridges' management sockets (default: that of the --ovsdb socket)")
 	root.AddCommand(
 		newRun(&o), newStatus(&o), newExplain(&o), newTrace(&o),
-		newGuard(&o), newRelease(&o), newSet(&o), newUnset(&o), newVersion(),
+		newWait(&o), newGuard(&o), newRelease(&o), newSet(&o), newUnset(&o), newVersion(),
 	)
 	return root
 }

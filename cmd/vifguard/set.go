@@ -43,7 +43,7 @@ commas. When any value is bad nothing is written.`,
   vifguard set tap1 --pair 192.0.2.100@00:00:5e:00:01:07      the same by VRRP
   vifguard set fw1 --checks mac,arp                           a firewall: any IP source
   vifguard set tap1 --action observe                          count, don't drop`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set := make(map[string]string)
 			for _, f := range vifFlags() {
@@ -52,7 +52,7 @@ commas. When any value is bad nothing is written.`,
 				}
 			}
 			if len(set) == 0 {
-				return fmt.Errorf("nothing to set (want at least one flag, e.g. vifguard set %s --address 192.0.2.10)", args[0])
+				return usageError(cmd, "nothing to set (want at least one flag, e.g. vifguard set %s --address 192.0.2.10)", args[0])
 			}
 			return o.edit(cmd, args[0], set, nil)
 		},
@@ -72,7 +72,7 @@ func newUnset(o *options) *cobra.Command {
 the MAC, which the orchestrator owns.`,
 		Example: `  vifguard unset tap1 --pair         no further addresses
   vifguard unset tap1                back to the bridge's default`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var del, all []string
 			for _, f := range vifFlags() {
@@ -115,7 +115,7 @@ func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, d
 	config := model.ResolveBridge(b)
 	policy := model.Resolve(&config, host.Profiles, &after)
 	if bad := caused(policy.Problems, set); len(bad) > 0 {
-		return fmt.Errorf("nothing written: %v", bad)
+		return fail(exitUsage, "nothing written: %v%s", bad, profileHint(bad, host.Profiles))
 	}
 	if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableInterface, UUID: row.UUID, Set: set, Delete: del}}); err != nil {
 		return err
@@ -138,6 +138,22 @@ func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, d
 		fmt.Fprintf(out, "still wrong: %v\n", p)
 	}
 	return nil
+}
+
+// profileHint lists the profiles, and names the nearest, when an unknown one is among
+// the problems.
+func profileHint(bad model.Problems, profiles map[string]string) string {
+	for _, p := range bad {
+		if p.Key != model.KeyProfile {
+			continue
+		}
+		if len(profiles) == 0 {
+			return "; this host has none"
+		}
+		names := sortedKeys(profiles)
+		return fmt.Sprintf(" (there are: %s)%s", strings.Join(names, ", "), didYouMean(p.Value, names))
+	}
+	return ""
 }
 
 // caused returns the problems of keys that are being written. A missing MAC isn't one:

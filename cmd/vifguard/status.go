@@ -37,10 +37,10 @@ func newStatus(o *options) *cobra.Command {
 		Long: `Show every VIF of the guarded bridges, or one: what the agent reported, what the VIF
 may be, and what was dropped. Everything is read from OVSDB and from the switch, so
 it is true while the agent is down too.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "table" && format != "json" {
-				return fmt.Errorf("-o: %q is not a format (want table or json)", format)
+			if err := checkFormat(cmd, format, "table"); err != nil {
+				return err
 			}
 			list, notes, err := o.status(cmd, args)
 			if err != nil {

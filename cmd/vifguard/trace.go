@@ -48,14 +48,14 @@ FRAME is hexadecimal, a pcap file, or - for hexadecimal on standard input. Nothi
 sent, and no counter changes.`,
 		Example: `  vifguard trace tap1 ffffffffffff525400123456080600010800060400015254001234560a00000a0000000000000a000001
   vifguard trace tap1 capture.pcap`,
-		Args: cobra.ExactArgs(2),
+		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "text" && format != "json" {
-				return fmt.Errorf("-o: %q is not a format (want text or json)", format)
+			if err := checkFormat(cmd, format, "text"); err != nil {
+				return err
 			}
 			frames, err := readFrames(cmd.InOrStdin(), args[1])
 			if err != nil {
-				return err
+				return fail(exitUsage, "%w", err)
 			}
 			return o.trace(cmd, args[0], frames, format)
 		},
@@ -104,7 +104,7 @@ func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format
 		return err
 	}
 	if !model.ResolveBridge(b).Guarded {
-		return fmt.Errorf("bridge %s isn't guarded: everything passes (opt it in with: vifguard guard %s)", b.Name, b.Name)
+		return fail(exitNo, "bridge %s isn't guarded: everything passes (opt it in with: vifguard guard %s)", b.Name, b.Name)
 	}
 	in := s.inspect(b)
 	if in.Switch != nil {

@@ -29,18 +29,23 @@ type session struct {
 
 // open connects to ovsdb-server for one command. The caller closes the session.
 func (o *options) open(ctx context.Context) (*session, error) {
+	return o.openFor(ctx, commandTimeout)
+}
+
+// openFor is open for a command with a time limit of its own.
+func (o *options) openFor(ctx context.Context, limit time.Duration) (*session, error) {
 	runDir := o.runDir
 	if runDir == "" {
 		var err error
 		if runDir, err = controller.RunDir(o.endpoint); err != nil {
-			return nil, err
+			return nil, fail(exitUsage, "--ovsdb: %w: --rundir", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	c, err := ovsdb.Dial(ctx, o.endpoint, nil)
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, explainDial(o.endpoint, err)
 	}
 	return &session{Client: c, ctx: ctx, cancel: cancel, runDir: runDir}, nil
 }
@@ -52,14 +57,19 @@ func (s *session) close() {
 
 // inspect reads a bridge and its switch.
 func (s *session) inspect(b *model.Bridge) controller.Inspection {
-	return controller.Inspect(s.ctx, b, s.Host().Profiles, s.runDir)
+	in := controller.Inspect(s.ctx, b, s.Host().Profiles, s.runDir)
+	if in.Switch != nil {
+		in.Switch = explainSwitch(b.Name, s.runDir, in.Switch)
+	}
+	return in
 }
 
 // findPort returns an interface by name, or an error that says where to look.
 func findPort(h *model.Host, name string) (*model.Bridge, *model.Interface, error) {
 	b, i := h.FindInterface(name)
 	if i == nil {
-		return nil, nil, fmt.Errorf("no interface %q on any bridge (ovs-vsctl show lists them)", name)
+		return nil, nil, fail(exitNotFound, "no interface %q on any bridge%s (vifguard status lists the VIFs, ovs-vsctl show all ports)",
+			name, didYouMean(name, portNames(h)))
 	}
 	return b, i, nil
 }
@@ -69,14 +79,32 @@ func findBridge(h *model.Host, name string) (*model.Bridge, error) {
 	if b := h.Bridge(name); b != nil {
 		return b, nil
 	}
+	names := bridgeNames(h)
+	if len(names) == 0 {
+		return nil, fail(exitNotFound, "no bridge %q; Open vSwitch has none at all (make one with: ovs-vsctl add-br %s)", name, name)
+	}
+	if b, i := h.FindInterface(name); i != nil {
+		return nil, fail(exitNotFound, "no bridge %q: it is a port of bridge %s", name, b.Name)
+	}
+	return nil, fail(exitNotFound, "no bridge %q (there are: %s)%s", name, strings.Join(names, ", "), didYouMean(name, names))
+}
+
+func bridgeNames(h *model.Host) []string {
 	var names []string
 	for _, b := range h.Bridges {
 		names = append(names, b.Name)
 	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("no bridge %q; Open vSwitch has none at all (make one with: ovs-vsctl add-br %s)", name, name)
+	return names
+}
+
+func portNames(h *model.Host) []string {
+	var names []string
+	for _, b := range h.Bridges {
+		for _, i := range b.Interfaces {
+			names = append(names, i.Name)
+		}
 	}
-	return nil, fmt.Errorf("no bridge %q (there are: %s)", name, strings.Join(names, ", "))
+	return names
 }
 
 // addresses lists what a VIF may use, that of its own MAC first, without the

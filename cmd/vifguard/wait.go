@@ -1,0 +1,228 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/ovsdb"
+)
+
+// waitResult is the JSON output of wait. Its schema is stable.
+type waitResult struct {
+	Port    string `json:"port"`
+	Bridge  string `json:"bridge,omitempty"`
+	Settled bool   `json:"settled"`           // the policy of the metadata is in force
+	Waiting string `json:"waiting,omitempty"` // what is still missing, in words
+	State   string `json:"state,omitempty"`   // as the agent reports it, like the others
+	Checks  string `json:"checks,omitempty"`
+	Seq     string `json:"seq,omitempty"`
+	Error   string `json:"error,omitempty"`
+}
+
+// waitFor is what wait is asked for.
+type waitFor struct {
+	port   string
+	seq    string
+	hasSeq bool
+	states []string
+}
+
+// switchInterval is the time between two looks at the switch. OVSDB reports changes by
+// itself; a change of addresses without a sequence number doesn't show there.
+const switchInterval = 100 * time.Millisecond
+
+func newWait(o *options) *cobra.Command {
+	var w waitFor
+	var timeout time.Duration
+	var format string
+	cmd := &cobra.Command{
+		Use:   "wait PORT",
+		Short: "Wait until a port's policy is in force",
+		Long: `Wait until a port's policy is in force: the agent reports a settled state that fits the
+port's metadata, has echoed its port-security-seq (or --seq), and the switch has the
+port's flows. The port, its keys and the agent may still be missing: it waits for them.
+
+A port without any key of vifguard is trusted and has no policy, so there is nothing to
+wait for until one is written. Metadata that is written while it waits counts; use --seq
+to be sure that it is yours.
+
+Exit codes: 0 the policy is in force; 1 it is, but its state isn't one of --state;
+7 the port is blocked, and --state doesn't name that; 5 timeout. The message says what
+it was waiting for and what the state was.`,
+		Example: `  vifguard wait tap1                             in a hook, after the port was plugged
+  vifguard set tap1 --address 192.0.2.10 --seq 7 && vifguard wait tap1 --seq 7
+  vifguard wait tap1 --state enforced --timeout 1m
+  vifguard wait tap1 --state blocked             after vifguard set tap1 --checks block`,
+		Args: arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w.port, w.hasSeq = args[0], cmd.Flags().Changed("seq")
+			if err := w.check(cmd, timeout); err != nil {
+				return err
+			}
+			if err := checkFormat(cmd, format, "text"); err != nil {
+				return err
+			}
+			s, err := o.openFor(cmd.Context(), timeout)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			r, err := s.wait(&w)
+			if err != nil && exitCode(err) == exitTimeout {
+				err = w.timedOut(&r, timeout)
+			}
+			if format == "json" {
+				if err := printJSON(cmd.OutOrStdout(), r); err != nil {
+					return err
+				}
+			} else if err == nil {
+				r.print(cmd.OutOrStdout())
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&w.seq, "seq", "", "sequence number to wait for (default: the port's port-security-seq)")
+	cmd.Flags().StringSliceVar(&w.states, "state", []string{"enforced", "observed", "off"}, "states that will do: enforced, observed, off, blocked")
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", outputUsage)
+	return cmd
+}
+
+func (w *waitFor) check(cmd *cobra.Command, timeout time.Duration) error {
+	valid := []string{string(model.StateEnforced), string(model.StateObserved), string(model.StateOff), string(model.StateBlocked)}
+	for _, s := range w.states {
+		if !slices.Contains(valid, s) {
+			return usageError(cmd, "--state: %q is not a settled state (want %s)", s, strings.Join(valid, ", "))
+		}
+	}
+	if timeout <= 0 {
+		return usageError(cmd, "--timeout: %s is no time to wait (want e.g. 10s)", timeout)
+	}
+	return nil
+}
+
+// wait looks whenever something may have changed.
+func (s *session) wait(w *waitFor) (waitResult, error) {
+	for {
+		r, err := s.look(w)
+		if r.Settled || err != nil {
+			return r, err
+		}
+		var again <-chan time.Time
+		if r.Waiting == waitingForSwitch {
+			again = time.After(switchInterval)
+		}
+		select {
+		case <-s.ctx.Done():
+			return r, s.ctx.Err()
+		case <-s.Done():
+			return r, fmt.Errorf("wait for %s: %w any more", w.port, ovsdb.ErrNotConnected)
+		case <-s.Changed():
+		case <-again:
+		}
+	}
+}
+
+const waitingForSwitch = "the switch to have its flows"
+
+// look compares a port's status with what its metadata asks for.
+func (s *session) look(w *waitFor) (waitResult, error) {
+	host := s.Host()
+	b, row := host.FindInterface(w.port)
+	if row == nil {
+		return waitResult{Port: w.port, Waiting: "the port to appear on a bridge"}, nil
+	}
+	r := waitResult{
+		Port: w.port, Bridge: b.Name,
+		State: row.ExternalIDs[model.KeyStatusState], Checks: row.ExternalIDs[model.KeyStatusChecks],
+		Seq: row.ExternalIDs[model.KeyStatusSeq], Error: row.ExternalIDs[model.KeyStatusError],
+	}
+	config := model.ResolveBridge(b)
+	policy := model.Resolve(&config, host.Profiles, row)
+	if r.Waiting = w.waiting(&config, &policy, row); r.Waiting != "" {
+		return r, nil
+	}
+	in := s.inspect(b)
+	switch p := in.Port(row); {
+	case in.Switch != nil:
+		return r, in.Switch
+	case !p.InForce:
+		r.Waiting = waitingForSwitch
+		return r, nil
+	}
+	r.Settled = true
+	switch {
+	case slices.Contains(w.states, r.State):
+		return r, nil
+	case r.State == string(model.StateBlocked):
+		return r, fail(exitBlocked, "%s is blocked (%s): nothing it sends passes%s", w.port, policy.Origins.Mode, r.errorText())
+	}
+	return r, fail(exitNo, "%s is %s, and not %s as asked for", w.port, r.State, strings.Join(w.states, " or "))
+}
+
+// waiting says what of a port's status doesn't fit its metadata yet; "" when all does.
+func (w *waitFor) waiting(config *model.BridgeConfig, policy *model.Policy, row *model.Interface) string {
+	want := model.StatusOf(policy, row, config.Problems)
+	if w.hasSeq {
+		want.Seq, want.HasSeq = w.seq, true
+	}
+	state := row.ExternalIDs[model.KeyStatusState]
+	switch {
+	case !config.Guarded:
+		return fmt.Sprintf("bridge %s to be guarded (vifguard guard %s)", config.Name, config.Name)
+	case policy.Mode == model.Trusted:
+		return "keys of vifguard on the port, which is trusted without any"
+	case !config.Usable:
+		return fmt.Sprintf("bridge %s to be usable", config.Name)
+	case row.OFPort == 0:
+		return "Open vSwitch to give it an OpenFlow port"
+	case state == "":
+		return "the agent to report (is vifguard run running?)"
+	case want.HasSeq && row.ExternalIDs[model.KeyStatusSeq] != want.Seq:
+		return fmt.Sprintf("%s=%s", model.KeyStatusSeq, want.Seq)
+	case state != string(want.State):
+		return fmt.Sprintf("the state to become %s, as its metadata asks", want.State)
+	case row.ExternalIDs[model.KeyStatusChecks] != want.Checks:
+		return fmt.Sprintf("the checks to become %s, as its metadata asks", want.Checks)
+	}
+	return ""
+}
+
+// timedOut says what was waited for in vain.
+func (w *waitFor) timedOut(r *waitResult, timeout time.Duration) error {
+	if r.Port == "" {
+		r.Port = w.port
+	}
+	text := fmt.Sprintf("timeout after %s: %s waits for %s", timeout, w.port, r.Waiting)
+	if r.Waiting == "" {
+		text = fmt.Sprintf("timeout after %s: %s wasn't settled", timeout, w.port)
+	}
+	if r.Bridge != "" {
+		text += fmt.Sprintf("; state %s, seq %s%s", orNone(r.State), orNone(r.Seq), r.errorText())
+	}
+	return fail(exitTimeout, "%s", text)
+}
+
+func (r *waitResult) errorText() string {
+	if r.Error == "" {
+		return ""
+	}
+	return "; " + model.KeyStatusError + ": " + r.Error
+}
+
+func (r *waitResult) print(out io.Writer) {
+	fmt.Fprintf(out, "%s on bridge %s: %s", r.Port, r.Bridge, r.State)
+	if r.Checks != "" {
+		fmt.Fprintf(out, ", checks %s", r.Checks)
+	}
+	if r.Seq != "" {
+		fmt.Fprintf(out, ", seq %s", r.Seq)
+	}
+	fmt.Fprintln(out, r.errorText())
+}
