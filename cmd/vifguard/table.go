@@ -27,11 +27,18 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
+// section adds a line that isn't in columns.
+func (t *table) section(text string) { t.rows = append(t.rows, []string{printable(text)}) }
+
 // write prints the table on the screen.
 func (t *table) write(out *screen) error {
 	widths := t.fit(out.columns)
 	var b strings.Builder
 	for n, row := range append([][]string{t.head}, t.rows...) {
+		if len(row) == 1 && len(t.head) > 1 {
+			b.WriteString(row[0] + "\n")
+			continue
+		}
 		for i, cell := range row {
 			cell = shorten(cell, widths[i])
 			pad := widths[i] - utf8.RuneCountInString(cell) + columnGap
@@ -57,6 +64,9 @@ func (t *table) fit(columns int) []int {
 	for i, h := range t.head {
 		widths[i] = utf8.RuneCountInString(h)
 		for _, r := range t.rows {
+			if len(r) == 1 && len(t.head) > 1 {
+				continue
+			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(r[i]))
 		}
 		total += widths[i]
