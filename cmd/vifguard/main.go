@@ -63,7 +63,7 @@ OVSDB that the agent works from, and also work while it is down.
 	root.PersistentFlags().StringVar(&o.runDir, "rundir", "", "directory of the bridges' management sockets (default: that of the --ovsdb socket)")
 	root.AddCommand(
 		newRun(&o), newStatus(&o), newExplain(&o), newTrace(&o), newVerify(&o), newAddresses(&o),
-		newWait(&o), newGuard(&o), newRelease(&o), newSet(&o), newUnset(&o), newVersion(),
+		newWait(&o), newGuard(&o), newRelease(&o), newObserve(&o), newEnforce(&o), newSet(&o), newUnset(&o), newVersion(),
 	)
 	return root
 }
