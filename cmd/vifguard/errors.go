@@ -166,7 +166,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError(cmd, "%s", text)
 }
 
-// outputFormats is the usage of every command's flag -o.
+// outputUsage is the usage of every command's flag -o.
 const outputUsage = "text, or json (docs/json.md describes it)"
 
 // checkFormat refuses an unknown format of a flag -o.

@@ -13,13 +13,20 @@ import (
 
 func newExplain(o *options) *cobra.Command {
 	var flows bool
+	var format string
 	cmd := &cobra.Command{
 		Use:   "explain PORT",
 		Short: "Explain what a port may send, and why",
 		Long: `Explain a port's effective policy: every part of it and where it came from, what was
 dropped, and what the flows that enforce it are for, with their packet counters.`,
+		Example: `  vifguard explain tap1
+  vifguard explain tap1 --flows      with each flow as ovs-ofctl would print it
+  vifguard explain tap1 -o json`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkFormat(cmd, format, "text"); err != nil {
+				return err
+			}
 			s, err := o.open(cmd.Context())
 			if err != nil {
 				return err
@@ -29,7 +36,15 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 			if err != nil {
 				return err
 			}
-			if !model.ResolveBridge(b).Guarded {
+			guarded := model.ResolveBridge(b).Guarded
+			if format == "json" {
+				if !guarded {
+					return printJSON(cmd.OutOrStdout(), unguarded(b, row))
+				}
+				in := s.inspect(b)
+				return printJSON(cmd.OutOrStdout(), newExplanation(&in, in.Port(row)))
+			}
+			if !guarded {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is on bridge %s, which isn't guarded: everything passes.\nOpt the bridge in with: vifguard guard %s\n", row.Name, b.Name, b.Name)
 				return nil
 			}
@@ -38,6 +53,7 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 		},
 	}
 	cmd.Flags().BoolVar(&flows, "flows", false, "show each flow as ovs-ofctl would")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", outputUsage)
 	return cmd
 }
 

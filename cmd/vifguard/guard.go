@@ -28,6 +28,7 @@ ports are trusted unless --unmarked=block.
 ` + secureHelp,
 		Example: `  vifguard guard br0                       check every VIF: MAC, and ARP, ND and IP where addresses are declared
   vifguard guard br0 --checks mac          check only MACs unless a VIF says otherwise
+  vifguard guard br0 --action observe      count, don't drop (or: vifguard observe br0)
   vifguard guard br0 --unmarked block      block ports that say nothing
   vifguard guard br0 --secure              closed, not open, after a restart of ovs-vswitchd`,
 		Args: arguments(1, 1),
@@ -134,6 +135,8 @@ func newRelease(o *options) *cobra.Command {
 vifguard's flows are removed, and it forwards as before. A fail_mode that "vifguard
 guard --secure" has changed is set back, with which Open vSwitch clears all flows. The
 keys of its VIFs stay. It works with and without a running agent.`,
+		Example: `  vifguard release br0
+  ovs-ofctl dump-flows br0 cookie=0x7667000000000000/0xffff000000000000     none is left`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.release(cmd, args[0]) },
 	}

@@ -65,7 +65,7 @@ func TestAdoptABridge(t *testing.T) {
 		t.Errorf("--dry-run: %q", out)
 	}
 	out = c.must("enforce", "br0", "--force")
-	if !strings.Contains(out, "bad: would have been dropped: arp 1, last 2h ago\n") || !strings.Contains(out, "Bridge br0 enforces: what 4 VIFs may not send is dropped.\n") {
+	if !strings.Contains(out, "bad: would have been dropped: arp 1, last 2h ago\n") || !strings.Contains(out, "Bridge br0 enforces: what 5 VIFs may not send is dropped.\n") {
 		t.Errorf("enforce --force:\n%s", out)
 	}
 	stop = c.agent()

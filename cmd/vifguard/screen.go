@@ -16,6 +16,7 @@ type screen struct {
 	terminal bool // a person is looking
 	colour   bool
 	columns  int
+	lines    int // of a terminal
 }
 
 // newScreen looks at what an output is. Colours need a terminal that isn't dumb and no
@@ -34,6 +35,7 @@ func newScreen(out io.Writer) *screen {
 	s.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	if size.Col > 0 {
 		s.columns = min(s.columns, int(size.Col))
+		s.lines = int(size.Row)
 	}
 	return s
 }

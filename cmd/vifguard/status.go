@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
+	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -16,40 +16,67 @@ import (
 
 // vifStatus is one VIF in the JSON output of status. Its schema is stable.
 type vifStatus struct {
-	Bridge    string            `json:"bridge"`
-	Port      string            `json:"port"`
-	VM        string            `json:"vm,omitempty"`
-	State     string            `json:"state"` // as the agent reported it; "unknown" when it never did
-	InForce   bool              `json:"in_force"`
-	Checks    string            `json:"checks"`
-	Action    string            `json:"action"`
-	MAC       string            `json:"mac,omitempty"`
-	Addresses []string          `json:"addresses"`
-	Drops     map[string]uint64 `json:"drops"` // packets by reason; with action observe those that would have been dropped
-	Error     string            `json:"error,omitempty"`
+	Bridge     string            `json:"bridge"`
+	Port       string            `json:"port"`
+	VM         string            `json:"vm,omitempty"`
+	State      string            `json:"state"` // as the agent reported it; "unknown" when it never did
+	InForce    bool              `json:"in_force"`
+	Checks     string            `json:"checks"`
+	ChecksFrom string            `json:"checks_from"`
+	Action     string            `json:"action"`
+	ActionFrom string            `json:"action_from"`
+	MAC        string            `json:"mac,omitempty"`
+	Addresses  []string          `json:"addresses"`
+	Drops      map[string]uint64 `json:"drops"` // packets by reason; with action observe those that would have been dropped
+	Error      string            `json:"error,omitempty"`
 }
 
 func newStatus(o *options) *cobra.Command {
 	var format string
+	var watch bool
+	var interval time.Duration
 	cmd := &cobra.Command{
-		Use:   "status [PORT]",
+		Use:   "status [BRIDGE|PORT]",
 		Short: "Show one line a VIF: state, checks, addresses, drops",
-		Long: `Show every VIF of the guarded bridges, or one: what the agent reported, what the VIF
-may be, and what was dropped. Everything is read from OVSDB and from the switch, so
-it is true while the agent is down too.`,
+		Long: `Show every VIF of the guarded bridges, of one bridge, or one VIF: what the agent
+reported, what the VIF may be, and what was dropped (by action observe: would have been).
+Everything is read from OVSDB and from the switch, so it is true while the agent is down
+too. Cells that don't fit the width are cut, and JSON has them whole.
+
+With --watch it looks again and again, and adds drops per second. A terminal is redrawn;
+on other outputs only VIFs that changed are printed, below the time; with -o json each
+look is one line. Colours repeat what the words say, and NO_COLOR turns them off.`,
+		Example: `  vifguard status                        every VIF
+  vifguard status br0                    those of a bridge
+  vifguard status tap1 -o json           one, for a script
+  vifguard status --watch --interval 5s  who is dropping right now?`,
 		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(cmd, format, "table"); err != nil {
 				return err
 			}
-			list, notes, err := o.status(cmd, args)
+			if cmd.Flags().Changed("interval") && !watch {
+				return usageError(cmd, "--interval: is only for --watch")
+			}
+			if interval < minInterval {
+				return usageError(cmd, "--interval: %s is too short (want at least %s)", interval, minInterval)
+			}
+			s, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			if watch {
+				return s.watch(cmd.Context(), newWatcher(cmd.OutOrStdout(), format, interval), args)
+			}
+			list, notes, err := s.status(args)
 			if err != nil {
 				return err
 			}
 			if format == "json" {
 				err = printJSON(cmd.OutOrStdout(), list)
 			} else {
-				err = printStatus(cmd.OutOrStdout(), list)
+				err = printStatus(newScreen(cmd.OutOrStdout()), list, nil)
 			}
 			for _, n := range notes {
 				fmt.Fprintln(cmd.ErrOrStderr(), "vifguard:", n)
@@ -57,27 +84,28 @@ it is true while the agent is down too.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&format, "output", "o", "table", "table or json")
+	cmd.Flags().StringVarP(&format, "output", "o", "table", "table, or json (docs/json.md describes it)")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "look again and again")
+	cmd.Flags().DurationVar(&interval, "interval", 2*time.Second, "time between two looks of --watch")
 	return cmd
 }
 
-// status reads all guarded bridges, or the one that holds the named port. notes are
-// about bridges as a whole.
-func (o *options) status(cmd *cobra.Command, args []string) (list []vifStatus, notes []string, err error) {
-	s, err := o.open(cmd.Context())
-	if err != nil {
-		return nil, nil, err
-	}
-	defer s.close()
+// status reads all guarded bridges, the named one, or the one that holds the named
+// port. notes are about bridges as a whole.
+func (s *session) status(args []string) (list []vifStatus, notes []string, err error) {
 	host := s.Host()
 	bridges := host.Bridges
 	only := ""
 	if len(args) == 1 {
-		b, i, err := findPort(host, args[0])
-		if err != nil {
-			return nil, nil, err
+		if b := host.Bridge(args[0]); b != nil {
+			bridges = []*model.Bridge{b}
+		} else {
+			b, i, err := findPort(host, args[0])
+			if err != nil {
+				return nil, nil, err
+			}
+			bridges, only = []*model.Bridge{b}, i.Name
 		}
-		bridges, only = []*model.Bridge{b}, i.Name
 	}
 	list = []vifStatus{}
 	guarded := 0
@@ -87,15 +115,7 @@ func (o *options) status(cmd *cobra.Command, args []string) (list []vifStatus, n
 		}
 		guarded++
 		in := s.inspect(b)
-		if in.Switch != nil {
-			notes = append(notes, "no counters: "+in.Switch.Error())
-		}
-		if in.UnknownPort > 0 {
-			notes = append(notes, fmt.Sprintf("bridge %s: dropped because their port wasn't programmed yet (unknown-port): %d", b.Name, in.UnknownPort))
-		}
-		if text := in.Config.Problems.String(); text != "" {
-			notes = append(notes, fmt.Sprintf("bridge %s: %s", b.Name, text))
-		}
+		notes = append(notes, notesOf(&in)...)
 		for i := range in.Ports {
 			if p := &in.Ports[i]; isVIF(p) && (only == "" || p.Row.Name == only) {
 				list = append(list, describe(&in, p))
@@ -103,8 +123,8 @@ func (o *options) status(cmd *cobra.Command, args []string) (list []vifStatus, n
 		}
 	}
 	switch {
-	case guarded == 0 && only != "":
-		notes = append(notes, fmt.Sprintf("%s is on a bridge that isn't guarded", only))
+	case guarded == 0 && len(args) == 1:
+		notes = append(notes, fmt.Sprintf("bridge %s isn't guarded (opt it in with: vifguard guard %s)", bridges[0].Name, bridges[0].Name))
 	case guarded == 0:
 		notes = append(notes, "no bridge is guarded (opt one in with: vifguard guard BRIDGE)")
 	case only != "" && len(list) == 0:
@@ -113,11 +133,26 @@ func (o *options) status(cmd *cobra.Command, args []string) (list []vifStatus, n
 	return list, notes, nil
 }
 
+// notesOf says what is to be known of a bridge as a whole.
+func notesOf(in *controller.Inspection) (notes []string) {
+	if in.Switch != nil {
+		notes = append(notes, "no counters: "+in.Switch.Error())
+	}
+	if in.UnknownPort > 0 {
+		notes = append(notes, fmt.Sprintf("bridge %s: dropped because their port wasn't programmed yet (unknown-port): %d", in.Bridge.Name, in.UnknownPort))
+	}
+	if text := in.Config.Problems.String(); text != "" {
+		notes = append(notes, fmt.Sprintf("bridge %s: %s", in.Bridge.Name, text))
+	}
+	return notes
+}
+
 func describe(in *controller.Inspection, p *controller.PortInspection) vifStatus {
 	s := vifStatus{
 		Bridge: in.Bridge.Name, Port: p.Row.Name, VM: p.Row.VMID(),
 		State: p.Row.ExternalIDs[model.KeyStatusState], InForce: p.InForce,
-		Checks: p.Policy.Checks.String(), Action: p.Policy.Action.String(),
+		Checks: p.Policy.Checks.String(), ChecksFrom: p.Policy.Origins.Mode,
+		Action: p.Policy.Action.String(), ActionFrom: orDefault(p.Policy.Origins.Action),
 		Addresses: addresses(&p.Policy), Drops: map[string]uint64{},
 		Error: p.Policy.Problems.String(),
 	}
@@ -144,33 +179,73 @@ func describe(in *controller.Inspection, p *controller.PortInspection) vifStatus
 	return s
 }
 
-// Widths to which cells of the status table are cut; JSON has them whole.
+// Limits of cells in the status table.
 const (
-	maxVM        = 13
-	maxAddresses = 40
-	maxReasons   = 3
+	maxVM      = 13
+	maxReasons = 3
 )
 
-// printStatus writes one line a VIF. The VM has a column only where somebody wrote one.
-func printStatus(out io.Writer, list []vifStatus) error {
+// printStatus writes one line a VIF, with the drops per second where they are known.
+// The VM has a column only where somebody wrote one. Errors that don't fit follow.
+func printStatus(out *screen, list []vifStatus, rates map[string]string) error {
 	named := slices.ContainsFunc(list, func(s vifStatus) bool { return s.VM != "" })
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	row := func(vm string, cells ...string) {
-		if named {
-			cells = slices.Insert(cells, 2, vm)
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	t := table{
+		head:  []string{"BRIDGE", "PORT", "STATE", "CHECKS", "ADDRESSES", "DROPS", "ERROR"},
+		least: map[string]int{"BRIDGE": 6, "PORT": 8, "VM": 8, "ADDRESSES": 15, "DROPS": 14, "ERROR": 12},
+		paint: stateColour,
 	}
-	row("VM", "BRIDGE", "PORT", "STATE", "CHECKS", "ADDRESSES", "DROPS", "ERROR")
+	const vmColumn, rateColumn = 2, 5
+	columns := func(vm, rate string, cells []string) []string {
+		if rates != nil {
+			cells = slices.Insert(cells, rateColumn, rate)
+		}
+		if named {
+			cells = slices.Insert(cells, vmColumn, vm)
+		}
+		return cells
+	}
+	t.head = columns("VM", "DROPS/S", t.head)
 	for _, s := range list {
 		drops := make(map[flows.Reason]uint64)
 		for _, r := range flows.Reasons() {
 			drops[r] = s.Drops[r.String()]
 		}
-		row(orDash(shorten(s.VM, maxVM)), s.Bridge, s.Port, s.State, orDash(s.Checks),
-			orDash(shorten(strings.Join(s.Addresses, " "), maxAddresses)), orDash(dropsText(drops, maxReasons)), orDash(s.Error))
+		t.add(columns(shorten(s.VM, maxVM), rates[s.Port], []string{
+			s.Bridge, s.Port, s.State, s.Checks, strings.Join(s.Addresses, " "), dropsText(drops, maxReasons), s.Error,
+		})...)
 	}
-	return w.Flush()
+	if err := t.write(out); err != nil {
+		return err
+	}
+	for _, s := range list {
+		if utf8.RuneCountInString(s.Error) <= t.width("ERROR") {
+			continue
+		}
+		text := wrap(printable(s.Port+": "+s.Error), out.columns, "  ")
+		if _, err := fmt.Fprintln(out, out.paint(red, text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stateColour colours the state and the error.
+func stateColour(heading, cell string) string {
+	switch {
+	case heading == "ERROR" && cell != "-":
+		return red
+	case heading != "STATE":
+		return ""
+	}
+	switch model.State(cell) {
+	case model.StateEnforced:
+		return green
+	case model.StateBlocked:
+		return red
+	case model.StateOff:
+		return ""
+	}
+	return yellow
 }
 
 func orDash(s string) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,6 +17,8 @@ type table struct {
 	least map[string]int
 	// paint returns the colour of a cell, "" for none.
 	paint func(heading, cell string) string
+
+	widths []int // set by write
 }
 
 const columnGap = 2
@@ -32,7 +35,7 @@ func (t *table) section(text string) { t.rows = append(t.rows, []string{printabl
 
 // write prints the table on the screen.
 func (t *table) write(out *screen) error {
-	widths := t.fit(out.columns)
+	t.widths = t.fit(out.columns)
 	var b strings.Builder
 	for n, row := range append([][]string{t.head}, t.rows...) {
 		if len(row) == 1 && len(t.head) > 1 {
@@ -40,8 +43,8 @@ func (t *table) write(out *screen) error {
 			continue
 		}
 		for i, cell := range row {
-			cell = shorten(cell, widths[i])
-			pad := widths[i] - utf8.RuneCountInString(cell) + columnGap
+			cell = shorten(cell, t.widths[i])
+			pad := t.widths[i] - utf8.RuneCountInString(cell) + columnGap
 			if n > 0 && t.paint != nil {
 				cell = out.paint(t.paint(t.head[i], cell), cell)
 			}
@@ -54,6 +57,14 @@ func (t *table) write(out *screen) error {
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// width returns how wide a column was written, 0 for one that there isn't.
+func (t *table) width(heading string) int {
+	if i := slices.Index(t.head, heading); i >= 0 {
+		return t.widths[i]
+	}
+	return 0
 }
 
 // fit returns the width of each column: that of its longest cell, and less of the

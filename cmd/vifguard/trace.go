@@ -60,7 +60,7 @@ sent, and no counter changes.`,
 			return o.trace(cmd, args[0], frames, format)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", outputUsage)
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -21,13 +22,33 @@ func version() string {
 	return "(devel)"
 }
 
+// versionResult is the JSON output of version. Its schema is stable.
+type versionResult struct {
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"` // operating system and architecture
+}
+
 func newVersion() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  arguments(0, 0),
-		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintln(cmd.OutOrStdout(), "vifguard", version())
+		Long:  "Print the version of this program. The agent logs its own when it starts.",
+		Example: `  vifguard version
+  vifguard version -o json`,
+		Args: arguments(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(cmd, format, "text"); err != nil {
+				return err
+			}
+			if format == "json" {
+				return printJSON(cmd.OutOrStdout(), versionResult{version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "vifguard", version())
+			return err
 		},
 	}
+	cmd.Flags().StringVarP(&format, "output", "o", "text", outputUsage)
+	return cmd
 }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// minInterval is the shortest time between two looks of status --watch. Open vSwitch
+// itself collects the counters of its datapath twice a second.
+const minInterval = 500 * time.Millisecond
+
+// watcher prints status again and again.
+type watcher struct {
+	out      io.Writer
+	json     bool
+	interval time.Duration
+	now      func() time.Time
+
+	before map[string]vifStatus // by port
+	at     time.Time            // of before
+}
+
+func newWatcher(out io.Writer, format string, interval time.Duration) *watcher {
+	return &watcher{out: out, json: format == "json", interval: interval, now: time.Now}
+}
+
+// watch prints status until ctx ends, which is no error.
+func (s *session) watch(ctx context.Context, w *watcher, args []string) error {
+	tick := time.NewTicker(w.interval)
+	defer tick.Stop()
+	for {
+		look := *s
+		var cancel context.CancelFunc
+		look.ctx, cancel = context.WithTimeout(ctx, commandTimeout)
+		list, notes, err := look.status(args)
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			err = w.show(list, notes)
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.Done():
+			return fail(exitNoSwitch, "the connection to ovsdb-server was lost")
+		case <-tick.C:
+		}
+	}
+}
+
+// show prints one look.
+func (w *watcher) show(list []vifStatus, notes []string) error {
+	now := w.now()
+	rates := w.rates(list, now)
+	changed := w.changed(list)
+	w.before, w.at = make(map[string]vifStatus, len(list)), now
+	for _, s := range list {
+		w.before[s.Port] = s
+	}
+	if w.json {
+		return json.NewEncoder(w.out).Encode(list)
+	}
+	out := newScreen(w.out)
+	switch {
+	case out.terminal:
+		if err := out.clear(); err != nil {
+			return err
+		}
+		// Two lines of heading, and one for what is left out.
+		if room := out.lines - 3 - len(notes); out.lines > 0 && len(list) > max(1, room) {
+			notes = append(notes, fmt.Sprintf("%d more VIFs (vifguard status shows all)", len(list)-max(1, room)))
+			list = list[:max(1, room)]
+		}
+	case len(changed) == 0:
+		return nil
+	default:
+		list = changed
+	}
+	if _, err := fmt.Fprintln(out, now.Format(time.RFC3339)); err != nil {
+		return err
+	}
+	if err := printStatus(out, list, rates); err != nil {
+		return err
+	}
+	for _, n := range notes {
+		if _, err := fmt.Fprintln(out, wrap(printable(n), out.columns, "  ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed returns the VIFs that aren't as they were at the last look.
+func (w *watcher) changed(list []vifStatus) []vifStatus {
+	var changed []vifStatus
+	for _, s := range list {
+		if before, ok := w.before[s.Port]; !ok || !reflect.DeepEqual(before, s) {
+			changed = append(changed, s)
+		}
+	}
+	for port, before := range w.before {
+		if !slices.ContainsFunc(list, func(s vifStatus) bool { return s.Port == port }) {
+			before.State = "gone"
+			changed = append(changed, before)
+		}
+	}
+	return changed
+}
+
+// rates returns the drops per second since the last look. Where that isn't known, or
+// the counters began anew, there is no entry.
+func (w *watcher) rates(list []vifStatus, now time.Time) map[string]string {
+	rates := make(map[string]string, len(list))
+	passed := now.Sub(w.at).Seconds()
+	for _, s := range list {
+		before, ok := w.before[s.Port]
+		was, is := sum(before.Drops), sum(s.Drops)
+		if ok && is >= was && passed > 0 {
+			rates[s.Port] = rateText(float64(is-was) / passed)
+		}
+	}
+	return rates
+}
+
+func sum(drops map[string]uint64) (n uint64) {
+	for _, d := range drops {
+		n += d
+	}
+	return n
+}
+
+func rateText(r float64) string {
+	if r > 0 && r < 10 {
+		return fmt.Sprintf("%.1f", r)
+	}
+	return fmt.Sprintf("%.0f", r)
+}
