@@ -19,7 +19,10 @@ func newRun(o *options) *cobra.Command {
 		Long: `Run the agent: program every guarded bridge of this host as OVSDB asks, keep it that
 way, and report in OVSDB. It waits for Open vSwitch when that isn't there yet.
 SIGTERM and SIGINT end it; the flows stay, so protection goes on without it.`,
-		Args: cobra.NoArgs,
+		Example: `  vifguard run
+  vifguard run --log-level debug
+  vifguard run --ovsdb unix:/usr/local/var/run/openvswitch/db.sock`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := logrus.New()
 			log.SetOutput(cmd.ErrOrStderr())
