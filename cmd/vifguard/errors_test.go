@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vifguard/vifguard/test/lab"
 )
@@ -40,7 +41,12 @@ func TestErrorsOfTheConnection(t *testing.T) {
 	try(exitNoSwitch, "isn't an OVSDB server", "--ovsdb", "unix:"+file("vswitchd.ctl"), "status")
 	try(exitUsage, "--ovsdb: OVSDB endpoint", "--ovsdb", "/run/db.sock", "--rundir", c.Dir, "status")
 	try(exitUsage, "is not a unix socket", "--ovsdb", "tcp:127.0.0.1:6640", "status")
-	try(exitTimeout, "doesn't answer in time", "--ovsdb", "unix:"+file("silent"), "wait", "tap1", "--timeout", "100ms")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = (&options{endpoint: "unix:" + file("silent")}).open(ctx)
+	if exitCode(err) != exitTimeout || !strings.Contains(err.Error(), "accepts connections but doesn't answer in time") {
+		t.Errorf("a server that says nothing: exit code %d, %v", exitCode(err), err)
+	}
 }
 
 func TestErrorsOfTheSwitch(t *testing.T) {

@@ -26,7 +26,7 @@ of their own as --checks says. A port is a VIF when it has attached-mac, which
 libvirt, Nova and xapi write by themselves, or any other vifguard key. All other
 ports are trusted unless --unmarked=block.
 ` + secureHelp,
-		Example: `  vifguard guard br0                       check every VIF: MAC, and ARP, ND and IP where addresses are declared
+		Example: `  vifguard guard br0                       check MACs; ARP, ND, IP where addresses are declared
   vifguard guard br0 --checks mac          check only MACs unless a VIF says otherwise
   vifguard guard br0 --action observe      count, don't drop (or: vifguard observe br0)
   vifguard guard br0 --unmarked block      block ports that say nothing

@@ -136,7 +136,7 @@ func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format
 // trace asks the switch about one frame.
 func (s *session) trace(in *controller.Inspection, port *controller.PortInspection, b []byte) (traceResult, error) {
 	claims := frame.Parse(b)
-	r := traceResult{Frame: hex.EncodeToString(b), Summary: claims.String(), Problems: claims.Problems, Verdict: "drop"}
+	r := traceResult{Frame: hex.EncodeToString(b), Summary: claims.String(), Problems: claims.Problems, Verdict: "drop", Steps: []traceStep{}}
 	if r.Problems == nil {
 		r.Problems = []string{}
 	}

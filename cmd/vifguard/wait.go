@@ -58,7 +58,7 @@ it was waiting for and what the state was.`,
 		Example: `  vifguard wait tap1                             in a hook, after the port was plugged
   vifguard set tap1 --address 192.0.2.10 --seq 7 && vifguard wait tap1 --seq 7
   vifguard wait tap1 --state enforced --timeout 1m
-  vifguard wait tap1 --state blocked             after vifguard set tap1 --checks block`,
+  vifguard wait tap1 --state blocked             to be sure that it is cut off`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.port, w.hasSeq = args[0], cmd.Flags().Changed("seq")
@@ -68,15 +68,12 @@ it was waiting for and what the state was.`,
 			if err := checkFormat(cmd, format, "text"); err != nil {
 				return err
 			}
-			s, err := o.openFor(cmd.Context(), timeout)
+			s, err := o.openFor(cmd.Context(), timeout+commandTimeout)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			r, err := s.wait(&w)
-			if err != nil && exitCode(err) == exitTimeout {
-				err = w.timedOut(&r, timeout)
-			}
+			r, err := s.wait(&w, timeout)
 			if format == "json" {
 				if err := printJSON(cmd.OutOrStdout(), r); err != nil {
 					return err
@@ -89,7 +86,7 @@ it was waiting for and what the state was.`,
 	}
 	cmd.Flags().StringVar(&w.seq, "seq", "", "sequence number to wait for (default: the port's port-security-seq)")
 	cmd.Flags().StringSliceVar(&w.states, "state", []string{"enforced", "observed", "off"}, "states that will do: enforced, observed, off, blocked")
-	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait")
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait, once connected to ovsdb-server")
 	cmd.Flags().StringVarP(&format, "output", "o", "text", outputUsage)
 	return cmd
 }
@@ -107,8 +104,10 @@ func (w *waitFor) check(cmd *cobra.Command, timeout time.Duration) error {
 	return nil
 }
 
-// wait looks whenever something may have changed.
-func (s *session) wait(w *waitFor) (waitResult, error) {
+// wait looks whenever something may have changed, and at least once.
+func (s *session) wait(w *waitFor, timeout time.Duration) (waitResult, error) {
+	over := time.NewTimer(timeout)
+	defer over.Stop()
 	for {
 		r, err := s.look(w)
 		if r.Settled || err != nil {
@@ -121,6 +120,8 @@ func (s *session) wait(w *waitFor) (waitResult, error) {
 		select {
 		case <-s.ctx.Done():
 			return r, s.ctx.Err()
+		case <-over.C:
+			return r, r.timedOut(timeout)
 		case <-s.Done():
 			return r, fmt.Errorf("wait for %s: %w any more", w.port, ovsdb.ErrNotConnected)
 		case <-s.Changed():
@@ -195,14 +196,8 @@ func (w *waitFor) waiting(config *model.BridgeConfig, policy *model.Policy, row 
 }
 
 // timedOut says what was waited for in vain.
-func (w *waitFor) timedOut(r *waitResult, timeout time.Duration) error {
-	if r.Port == "" {
-		r.Port = w.port
-	}
-	text := fmt.Sprintf("timeout after %s: %s waits for %s", timeout, w.port, r.Waiting)
-	if r.Waiting == "" {
-		text = fmt.Sprintf("timeout after %s: %s wasn't settled", timeout, w.port)
-	}
+func (r *waitResult) timedOut(timeout time.Duration) error {
+	text := fmt.Sprintf("timeout after %s: %s waits for %s", timeout, r.Port, r.Waiting)
 	if r.Bridge != "" {
 		text += fmt.Sprintf("; state %s, seq %s%s", orNone(r.State), orNone(r.Seq), r.errorText())
 	}

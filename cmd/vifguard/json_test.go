@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// documented are the JSON outputs, by command.
+func documented() map[string]any {
+	return map[string]any{
+		"status":    []vifStatus{},
+		"explain":   explanation{},
+		"trace":     []traceResult{},
+		"verify":    []verifyResult{},
+		"addresses": addressesResult{},
+		"wait":      waitResult{},
+		"version":   versionResult{},
+	}
+}
+
+// docs/json.md names every field with its type, and no other.
+func TestJSONIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string][]string)
+	section := ""
+	row := regexp.MustCompile("^\\| `([^`]+)` \\| ([a-z ]+) \\| \\S.* \\|$")
+	for _, line := range strings.Split(string(text), "\n") {
+		if name, ok := strings.CutPrefix(line, "## vifguard "); ok {
+			section = name
+		} else if m := row.FindStringSubmatch(line); m != nil {
+			got[section] = append(got[section], m[1]+" "+m[2])
+		} else if strings.HasPrefix(line, "| `") {
+			t.Errorf("not a row of field, type and meaning: %s", line)
+		}
+	}
+	want := make(map[string][]string)
+	for command, v := range documented() {
+		want[command] = fieldsOf(reflect.TypeOf(v), "")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("fields (-code +docs/json.md):\n%s", diff)
+	}
+}
+
+// fieldsOf lists the paths of a type in JSON, each with what its value is.
+func fieldsOf(t reflect.Type, path string) []string {
+	switch t.Kind() {
+	case reflect.Slice:
+		return fieldsOf(t.Elem(), path+"[]")
+	case reflect.Pointer:
+		return fieldsOf(t.Elem(), path)
+	case reflect.Struct:
+	default:
+		return nil
+	}
+	var fields []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		at := strings.TrimPrefix(path+"."+name, ".")
+		kind := kindOf(f.Type)
+		if options == "omitempty" {
+			kind = "optional " + kind
+		}
+		fields = append(fields, fmt.Sprintf("%s %s", at, kind))
+		fields = append(fields, fieldsOf(f.Type, at)...)
+	}
+	return fields
+}
+
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "boolean"
+	case reflect.String:
+		return "string"
+	case reflect.Slice:
+		return "list"
+	case reflect.Map, reflect.Struct:
+		return "object"
+	case reflect.Pointer:
+		return kindOf(t.Elem()) + " or null"
+	}
+	return "number"
+}
