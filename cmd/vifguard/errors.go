@@ -136,7 +136,11 @@ func explainSwitch(bridge, runDir string, err error) error {
 
 // usageError says what is wrong with a command line, and where to read on.
 func usageError(cmd *cobra.Command, format string, args ...any) error {
-	return fail(exitUsage, "%s\nusage: %s\nSee: %s --help", fmt.Sprintf(format, args...), strings.TrimSuffix(cmd.UseLine(), " [flags]"), cmd.CommandPath())
+	usage := strings.TrimSuffix(cmd.UseLine(), " [flags]")
+	if cmd.HasSubCommands() {
+		usage += " COMMAND"
+	}
+	return fail(exitUsage, "%s\nusage: %s\nSee: %s --help", fmt.Sprintf(format, args...), usage, cmd.CommandPath())
 }
 
 // arguments returns a check that a command has between least and most arguments; most

@@ -86,7 +86,10 @@ func verdict(p *model.Policy) string {
 	case model.Off:
 		return "No check is on: everything it sends passes."
 	case model.Blocked:
-		s = "Blocked (" + p.Origins.Mode + "): nothing it sends passes."
+		if p.Action == model.Observe {
+			return "It would be blocked (" + p.Origins.Mode + "), but is only observed: everything it sends passes, and is counted."
+		}
+		return "Blocked (" + p.Origins.Mode + "): nothing it sends passes."
 	case model.Checked:
 		switch p.Checks {
 		case model.CheckMAC:

@@ -188,6 +188,9 @@ const (
 // printStatus writes one line a VIF, with the drops per second where they are known.
 // The VM has a column only where somebody wrote one. Errors that don't fit follow.
 func printStatus(out *screen, list []vifStatus, rates map[string]string) error {
+	if len(list) == 0 {
+		return nil
+	}
 	named := slices.ContainsFunc(list, func(s vifStatus) bool { return s.VM != "" })
 	t := table{
 		head:  []string{"BRIDGE", "PORT", "STATE", "CHECKS", "ADDRESSES", "DROPS", "ERROR"},
