@@ -94,7 +94,7 @@ func TestUnknownNames(t *testing.T) {
 	c.fails(exitUsage, `"firewal" is unknown`, "set", "tap1", "--profile", "firewal")
 	c.fails(exitUsage, `(there are: firewall); did you mean firewall?`, "set", "tap1", "--profile", "firewal")
 	c.fails(exitUsage, `"stauts" is not a command; did you mean status?`, "stauts")
-	c.fails(exitUsage, `unknown flag: --addres (did you mean --address?)`, "set", "tap1", "--addres", "192.0.2.1")
+	c.fails(exitUsage, `unknown flag: --check (did you mean --checks?)`, "set", "tap1", "--check", "mac")
 	c.fails(exitUsage, "usage: vifguard explain PORT\nSee: vifguard explain --help", "explain")
 	c.fails(exitUsage, `version takes no arguments, but got "now"`, "version", "now")
 	c.fails(exitUsage, `status: too many arguments from "b" on`, "status", "a", "b")
