@@ -74,6 +74,12 @@ func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 	if err := v.flows(have); err != nil {
 		return nil, err
 	}
+	if !t.config.Guarded {
+		left, _ := model.BridgeLeftovers(b)
+		for _, key := range left {
+			v.add(Difference{Kind: Reported, Have: key + "=" + b.ExternalIDs[key], Why: "left on the bridge, which isn't guarded"})
+		}
+	}
 	for _, row := range b.Interfaces {
 		v.status(row)
 	}

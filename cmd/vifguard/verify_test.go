@@ -128,9 +128,10 @@ func TestVerifyNamesEachDifference(t *testing.T) {
 		if out := c.fails(exitNo, "differ", "verify"); !strings.Contains(out, `unusable: port-security-first-table: "300"`) {
 			t.Errorf("unusable:\n%s", out)
 		}
-		c.MustVsctl("remove", "Bridge", "br0", "external_ids", "port-security", "--", "remove", "Bridge", "br0", "external_ids", "port-security-first-table")
+		c.MustVsctl("remove", "Bridge", "br0", "external_ids", "port-security", "--", "remove", "Bridge", "br0", "external_ids", "port-security-first-table",
+			"--", "set", "Bridge", "br0", "external_ids:vifguard-fail-mode=unset")
 		out := c.fails(exitNo, "differ", "verify", "--all")
-		if !strings.Contains(out, "unexpected: the bridge isn't guarded") || !strings.Contains(out, "status: tap1") {
+		if !strings.Contains(out, "unexpected: the bridge isn't guarded") || !strings.Contains(out, "status: tap1") || !strings.Contains(out, "left on the bridge, which isn't guarded\n    + vifguard-fail-mode=unset\n") {
 			t.Errorf("no longer guarded:\n%s", out)
 		}
 		c.must("guard", "br0")
