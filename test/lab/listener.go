@@ -32,28 +32,37 @@ type Listener struct {
 // Listen captures every frame that arrives from now on, whatever its
 // destination; frames that the guest sends are left out. Close the listener.
 func (n *NIC) Listen() (*Listener, error) {
-	l := &Listener{fd: -1, name: n.Port}
-	err := n.inside.Do(func() (err error) {
+	fd, err := n.openListener()
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{fd: fd, name: n.Port}, nil
+}
+
+// openListener opens the socket of a Listener.
+func (n *NIC) openListener() (fd int, err error) {
+	fd = -1
+	err = n.inside.Do(func() (err error) {
 		// The protocol is given only when the filters are in place, so that
 		// nothing else is captured.
-		l.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		return os.NewSyscallError("socket", err)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w", n.Port, err)
+		return -1, fmt.Errorf("listen at %s: %w", n.Port, err)
 	}
 	everything := binary.NativeEndian.Uint16(be16(unix.ETH_P_ALL))
 	err = errors.Join(
-		unix.SetsockoptInt(l.fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
-		unix.SetsockoptInt(l.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1),
-		unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, listenBuffer),
-		unix.SetsockoptPacketMreq(l.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP,
+		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
+		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, listenBuffer),
+		unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP,
 			&unix.PacketMreq{Ifindex: int32(n.index), Type: unix.PACKET_MR_PROMISC}),
-		unix.Bind(l.fd, &unix.SockaddrLinklayer{Protocol: everything, Ifindex: n.index}))
+		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: everything, Ifindex: n.index}))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen at %s: %w", n.Port, err), l.Close())
+		return -1, errors.Join(fmt.Errorf("listen at %s: %w", n.Port, err), unix.Close(fd))
 	}
-	return l, nil
+	return fd, nil
 }
 
 // Frames returns all frames captured so far, in order and with their VLAN

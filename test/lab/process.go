@@ -20,6 +20,34 @@ type process struct {
 	err  error         // how it ended; valid once done is closed
 }
 
+// Program is a child that the kernel kills when this program dies: one that belongs
+// to a test but not to the switch, such as an agent.
+type Program struct{ *process }
+
+// StartProgram starts a program. It must be stopped or killed.
+func StartProgram(cmd *exec.Cmd) (*Program, error) {
+	p, err := startProcess(nil, cmd)
+	return &Program{p}, err
+}
+
+// PID is the number of the process.
+func (p *Program) PID() int { return p.cmd.Process.Pid }
+
+// Running tells whether the program hasn't ended.
+func (p *Program) Running() bool { return p != nil && p.running() }
+
+// Kill ends the program at once and returns after it has gone.
+func (p *Program) Kill() error { return p.kill() }
+
+// Stop asks the program to end, insists after seconds, and returns after it has gone.
+// Stopping one that has ended, or nil, does nothing.
+func (p *Program) Stop() error {
+	if p == nil {
+		return nil
+	}
+	return p.stop()
+}
+
 // startProcess starts cmd, inside ns unless that is nil.
 //
 // The parent-death signal is sent when the *thread* that forked ends, so one

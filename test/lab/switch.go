@@ -186,6 +186,14 @@ func (sw *Switch) KillOVSDB() error {
 // and, with these datapaths, packets wait. See [Switch.WaitVswitchd].
 func (sw *Switch) StartOVSDB() error { return sw.startOVSDB(context.Background()) }
 
+// SignalOVSDB sends ovsdb-server a signal, such as SIGSTOP and SIGCONT. One that is
+// stopped must be continued or killed.
+func (sw *Switch) SignalOVSDB(sig os.Signal) error {
+	sw.daemons.Lock()
+	defer sw.daemons.Unlock()
+	return sw.ovsdb.cmd.Process.Signal(sig)
+}
+
 // KillVswitchd kills ovs-vswitchd and returns after it has gone. OpenFlow
 // flows and the ports of a Dummy switch go with it.
 func (sw *Switch) KillVswitchd() error {
