@@ -17,6 +17,7 @@ import (
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/ovsdb"
 	"github.com/vifguard/vifguard/test/lab"
+	"github.com/vifguard/vifguard/test/lab/agent"
 )
 
 // host is a private switch with an agent.
@@ -71,14 +72,14 @@ func (h *host) run(check time.Duration) {
 	log := logrus.New()
 	log.SetOutput(h.log)
 	log.SetLevel(logrus.InfoLevel)
-	agent, err := controller.New(controller.Config{Endpoint: h.Endpoint(), CheckInterval: check, Version: "test", Log: log})
+	a, err := controller.New(controller.Config{Endpoint: h.Endpoint(), CheckInterval: check, Version: "test", Log: log})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.agent = agent
+	h.agent = a
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- agent.Run(ctx) }()
+	go func() { done <- a.Run(ctx) }()
 	var once sync.Once
 	h.stop = func() {
 		once.Do(func() {
@@ -179,30 +180,16 @@ func (h *host) mustBeInForce(bridge string) {
 }
 
 func (h *host) inForce(bridge string) error {
-	in := h.inspect(bridge)
-	if in.Switch != nil {
-		return in.Switch
-	}
-	want := len(in.Shared)
-	for _, r := range in.Shared {
-		if !r.Installed {
-			return fmt.Errorf("shared rule missing: %s", r.Text(in.Pipeline()))
-		}
-	}
-	for _, p := range in.Ports {
-		want += len(p.Rules)
-		if !p.InForce && p.Row.OFPort != 0 {
-			return fmt.Errorf("port %s: the switch has other flows than asked for", p.Row.Name)
-		}
-	}
-	if got := h.ownFlows(bridge); got != want {
-		return fmt.Errorf("%d flows of ours, want %d", got, want)
-	}
-	return nil
+	return agent.Exact(h.t.Context(), h.Switch, bridge)
 }
 
 func (h *host) ownFlows(bridge string) int {
-	return strings.Count(h.MustOfctl("dump-flows", bridge), fmt.Sprintf("cookie=0x%x", flows.CookiePrefix>>48))
+	h.t.Helper()
+	n, err := agent.Flows(h.Switch, bridge)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return n
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

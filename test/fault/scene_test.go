@@ -1,0 +1,315 @@
+package fault
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/vifguard/vifguard/test/lab"
+	"github.com/vifguard/vifguard/test/lab/agent"
+)
+
+// program is the path of vifguard, built once.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "vifguard")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "vifguard")
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../../cmd/vifguard").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build vifguard: %w\n%s", err, out)
+	}
+	// The directory may be opened by the agent's unprivileged user.
+	return path, os.Chmod(dir, 0o755)
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if path, err := program(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	if status == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			status = 1
+		}
+	}
+	os.Exit(status)
+}
+
+// scene is a switch with guests, of which one only listens, and the agent as a process
+// of its own.
+type scene struct {
+	*lab.T
+	t     *testing.T
+	vms   []*vm
+	sink  *lab.Guest
+	agent *lab.Program
+	log   logBuffer
+	flags []string // of the agent
+
+	credential *syscall.Credential // of the agent; nil: the test's own
+	cutter     *cutter             // between agent and switch, where there is one
+	traffic    *lab.Traffic
+}
+
+// vm is a guest and what it may be.
+type vm struct {
+	*lab.Guest
+	ip4, ip6 netip.Addr
+}
+
+// guests are the guests' names; each has its own MAC and addresses.
+var guests = []string{"vm1", "vm2", "vm3"}
+
+const bridge = "br0"
+
+// newScene starts a switch whose bridge isn't guarded yet.
+func newScene(t *testing.T, settings ...string) *scene {
+	t.Helper()
+	s := &scene{T: lab.New(t, lab.Options{Datapath: lab.Userspace}), t: t}
+	t.Cleanup(func() {
+		if err := s.agent.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the agent's log:\n%s", s.log.String())
+		}
+	})
+	s.MustBridge(bridge, settings...)
+	s.sink = s.MustGuest(bridge, lab.GuestOptions{Name: "sink", MAC: lab.MustMAC("52:54:00:00:00:99"), Quiet: true})
+	for n, name := range guests {
+		s.plug(name, n+1)
+	}
+	return s
+}
+
+// plug adds the guest number n.
+func (s *scene) plug(name string, n int) *vm {
+	s.t.Helper()
+	v := &vm{ip4: ip(fmt.Sprintf("192.0.2.%d", n)), ip6: ip(fmt.Sprintf("2001:db8::%d", n))}
+	mac := lab.MAC{0x52, 0x54, 0, 0, 0, byte(n)}
+	v.Guest = s.MustGuest(bridge, lab.GuestOptions{Name: name, MAC: mac, Quiet: true, OFPort: 10 + n, ExternalIDs: v.keys(mac)})
+	s.vms = append(s.vms, v)
+	return v
+}
+
+func (v *vm) keys(mac lab.MAC) map[string]string {
+	return map[string]string{
+		"attached-mac":      fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]),
+		"allowed-addresses": v.ip4.String() + "," + v.ip6.String(),
+	}
+}
+
+// guard opts the bridge in, starts the agent and waits until everything is in force.
+func (s *scene) guard(settings ...string) {
+	s.t.Helper()
+	args := []string{"set", "Bridge", bridge, "external_ids:port-security=auto"}
+	s.MustVsctl(append(args, settings...)...)
+	s.start()
+	s.awaitExact()
+	for _, v := range s.vms {
+		s.await(v.Name, "state=enforced")
+	}
+}
+
+// start starts the agent.
+func (s *scene) start() {
+	s.t.Helper()
+	path, err := program()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command(path, append([]string{"run", "--ovsdb", s.Endpoint()}, s.flags...)...)
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential}
+	if s.agent, err = lab.StartProgram(cmd); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// kill ends the agent without a chance to do anything; stop asks it to end.
+func (s *scene) kill() { s.t.Helper(); s.MustRun(s.agent.Kill) }
+func (s *scene) stop() { s.t.Helper(); s.MustRun(s.agent.Stop) }
+
+// streams are the frames that every guest sends: its own in all shapes, and lies.
+func (s *scene) streams() []lab.Stream {
+	var all []lab.Stream
+	for n, v := range s.vms {
+		all = append(all, v.honest(s.sink.MAC)...)
+		all = append(all, v.lies(s.sink.MAC, s.vms[(n+1)%len(s.vms)])...)
+	}
+	return all
+}
+
+func (v *vm) honest(to lab.MAC) []lab.Stream {
+	return []lab.Stream{
+		{Kind: "udp4", From: v.NIC, Frame: udp(to, v.MAC, v.ip4)},
+		{Kind: "udp6", From: v.NIC, Frame: udp(to, v.MAC, v.ip6)},
+		{Kind: "arp", From: v.NIC, Frame: lab.GratuitousARP(v.MAC, v.ip4)},
+		{Kind: "na", From: v.NIC, Frame: advertise(v.MAC, v.ip6)},
+	}
+}
+
+// lies are what v would send to pass for another guest.
+func (v *vm) lies(to lab.MAC, as *vm) []lab.Stream {
+	return []lab.Stream{
+		{Kind: "foreign mac", Spoofed: true, From: v.NIC, Frame: udp(to, as.MAC, v.ip4)},
+		{Kind: "foreign ip4", Spoofed: true, From: v.NIC, Frame: udp(to, v.MAC, as.ip4)},
+		{Kind: "foreign ip6", Spoofed: true, From: v.NIC, Frame: udp(to, v.MAC, as.ip6)},
+		{Kind: "arp lie", Spoofed: true, From: v.NIC, Frame: lab.GratuitousARP(v.MAC, as.ip4)},
+		{Kind: "na lie", Spoofed: true, From: v.NIC, Frame: advertise(v.MAC, as.ip6)},
+	}
+}
+
+// udp is a datagram that leaves the receiver's own stack silent.
+func udp(to, from lab.MAC, src netip.Addr) []byte {
+	dst := ip("192.0.2.200")
+	if src.Is6() {
+		dst = ip("2001:db8::200")
+	}
+	return lab.UDPFrame(to, from, netip.AddrPortFrom(src, 4000), netip.AddrPortFrom(dst, 4000), make([]byte, 18))
+}
+
+// advertise is an unsolicited neighbour advertisement.
+func advertise(mac lab.MAC, addr netip.Addr) []byte {
+	const override = 0x20
+	allNodes := ip("ff02::1")
+	return lab.IPFrame(lab.GroupMAC(allNodes), mac, lab.NA(addr, allNodes, override, addr, lab.TargetLL(mac)))
+}
+
+func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// mustPass fails the test unless a datagram from an address fares as it should.
+func (s *scene) mustPass(v *vm, src netip.Addr, want bool) {
+	s.t.Helper()
+	s.MustPurge()
+	sentinel := udp(s.sink.MAC, v.MAC, lab.LinkLocal(v.MAC)) // allowed to every VIF
+	if got := s.MustPass(v.NIC, udp(s.sink.MAC, v.MAC, src), sentinel, s.MustListen(s.sink.NIC)); got != want {
+		s.t.Errorf("a datagram of %s from %s passes: %t, want %t", v.Name, src, got, want)
+	}
+}
+
+// rest lets the traffic run in a state in which nothing should happen.
+func (s *scene) rest() { pause(time.Second) }
+
+// pause is part of a fault that lasts some time, never a way to wait for something.
+func pause(d time.Duration) { <-time.After(d) }
+
+// run sends the streams from now on, and returns when they arrive.
+func (s *scene) run(streams []lab.Stream) {
+	s.t.Helper()
+	var err error
+	if s.traffic, err = s.StartTraffic(s.sink.NIC, streams...); err != nil {
+		s.t.Fatal(err)
+	}
+	s.flowing()
+}
+
+// flowing is how many frames of a stream show that it flows.
+const flowing = 5
+
+// flowing waits until every honest stream has brought a number of frames more.
+func (s *scene) flowing() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	if err := s.traffic.Flowing(ctx, flowing); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// patience bounds every wait.
+const patience = 60 * time.Second
+
+// wait waits until cond returns nil; it fails the test with cond's last error.
+func (s *scene) wait(what string, cond func() error) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	var last error
+	err := lab.WaitUntil(ctx, what, func() (bool, error) {
+		last = cond()
+		return last == nil, nil
+	})
+	if err != nil {
+		s.t.Fatalf("%v: %v", err, last)
+	}
+}
+
+// await waits until an interface's status keys are these; "" means absent.
+func (s *scene) await(port string, want ...string) {
+	s.t.Helper()
+	s.wait(fmt.Sprintf("%s to report %v", port, want), func() error {
+		have, err := s.IDs(port)
+		if err != nil {
+			return err
+		}
+		for _, w := range want {
+			if k, v, _ := strings.Cut(w, "="); have["vifguard-"+k] != v {
+				return fmt.Errorf("it reports %v", have)
+			}
+		}
+		return nil
+	})
+}
+
+// awaitLog waits until the agent has logged something since the last reset.
+func (s *scene) awaitLog(text string) {
+	s.t.Helper()
+	s.wait("the agent to log "+text, func() error {
+		if !strings.Contains(s.log.String(), text) {
+			return fmt.Errorf("its log:\n%s", s.log.String())
+		}
+		return nil
+	})
+}
+
+// awaitExact waits until the switch has exactly what OVSDB asks for.
+func (s *scene) awaitExact() {
+	s.t.Helper()
+	s.wait("exactly the right flows", s.exact)
+}
+
+// exact tells what the switch has that OVSDB doesn't ask for, or lacks.
+func (s *scene) exact() error {
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	return agent.Exact(ctx, s.Switch, bridge)
+}
+
+// logBuffer collects an agent's log.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
