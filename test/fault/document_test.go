@@ -7,4 +7,4 @@ import (
 
 func document(t *testing.T, results []*result) {}
 
-var faults = slices.Concat(agentFaults, switchFaults)
+var faults = slices.Concat(agentFaults, switchFaults, portFaults)

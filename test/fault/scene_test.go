@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 	"github.com/vifguard/vifguard/test/lab/agent"
 )
@@ -69,6 +71,7 @@ type scene struct {
 type vm struct {
 	*lab.Guest
 	ip4, ip6 netip.Addr
+	own      map[string]string // external_ids
 }
 
 // guests are the guests' names; each has its own MAC and addresses.
@@ -101,17 +104,14 @@ func (s *scene) plug(name string, n int) *vm {
 	s.t.Helper()
 	v := &vm{ip4: ip(fmt.Sprintf("192.0.2.%d", n)), ip6: ip(fmt.Sprintf("2001:db8::%d", n))}
 	mac := lab.MAC{0x52, 0x54, 0, 0, 0, byte(n)}
-	v.Guest = s.MustGuest(bridge, lab.GuestOptions{Name: name, MAC: mac, Quiet: true, OFPort: 10 + n, ExternalIDs: v.keys(mac)})
+	v.own = map[string]string{"attached-mac": model.MAC(mac).String(), "allowed-addresses": v.ip4.String() + "," + v.ip6.String()}
+	v.Guest = s.MustGuest(bridge, lab.GuestOptions{Name: name, MAC: mac, Quiet: true, OFPort: 10 + n, ExternalIDs: v.own})
 	s.vms = append(s.vms, v)
 	return v
 }
 
-func (v *vm) keys(mac lab.MAC) map[string]string {
-	return map[string]string{
-		"attached-mac":      fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]),
-		"allowed-addresses": v.ip4.String() + "," + v.ip6.String(),
-	}
-}
+// keys returns a copy of what v's interface says of it.
+func (v *vm) keys() map[string]string { return maps.Clone(v.own) }
 
 // guard opts the bridge in, starts the agent and waits until everything is in force.
 func (s *scene) guard(settings ...string) {
@@ -186,7 +186,7 @@ func udp(to, from lab.MAC, src netip.Addr) []byte {
 // advertise is an unsolicited neighbour advertisement.
 func advertise(mac lab.MAC, addr netip.Addr) []byte {
 	const override = 0x20
-	allNodes := ip("ff02::1")
+	allNodes := lab.AllNodes
 	return lab.IPFrame(lab.GroupMAC(allNodes), mac, lab.NA(addr, allNodes, override, addr, lab.TargetLL(mac)))
 }
 

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"strings"
 
@@ -97,14 +98,18 @@ var switchFaults = []fault{
 	},
 	{
 		name:    "fragment mode changed by somebody (ovs-ofctl set-frags)",
-		promise: "set back by the next comparison; guards are blind for fragments until then",
+		promise: "set back by the next comparison; first fragments without visible ports are dropped until then",
 		streams: func(s *scene) []lab.Stream {
 			v := s.vms[0]
-			advert := lab.FragmentHeader(58, 0, true, 1)
-			body := lab.ICMPv6(lab.LinkLocal(v.MAC), ip("ff02::1"), 134, 0, lab.RABody()[:])
-			packet := lab.IP(lab.LinkLocal(v.MAC), ip("ff02::1"), 44, advert, body)
-			frame := lab.IPFrame(lab.GroupMAC(ip("ff02::1")), v.MAC, packet)
-			return append(s.streams(), lab.Stream{Kind: "fragment", Spoofed: true, From: v.NIC, Frame: frame})
+			link, all := lab.LinkLocal(v.MAC), lab.AllNodes
+			fragment := func(src, dst netip.Addr, next uint8, packet []byte) []byte {
+				return lab.IP(src, dst, lab.ProtoFragment, lab.FragmentHeader(next, 0, true, 1), packet)
+			}
+			datagram := lab.UDP(netip.AddrPortFrom(v.ip6, 4000), netip.AddrPortFrom(ip("2001:db8::200"), 4000), make([]byte, 32))
+			return append(s.streams(),
+				lab.Stream{Kind: "udp fragment", From: v.NIC, Frame: lab.IPFrame(s.sink.MAC, v.MAC, fragment(v.ip6, ip("2001:db8::200"), lab.ProtoUDP, datagram))},
+				lab.Stream{Kind: "advert in a fragment", Spoofed: true, From: v.NIC, Frame: lab.IPFrame(lab.GroupMAC(all), v.MAC,
+					fragment(link, all, lab.ProtoICMPv6, lab.ICMPv6(link, all, lab.ICMPv6RA, 0, lab.RABody())))})
 		},
 		strike: func(s *scene, _ *result) {
 			s.MustOfctl("set-frags", bridge, "normal")
@@ -115,7 +120,7 @@ var switchFaults = []fault{
 				return nil
 			})
 		},
-		leaked: kind("fragment"),
+		lost: kind("udp fragment"),
 	},
 	{
 		name:    "the switch refuses one VIF's flows",
