@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// MaxAddresses is the number of entries of one key that are read. It bounds what one
+// MaxAddresses is the number of entries of one key that are read, whether it lists
+// addresses or guards. It bounds what one
 // VIF's metadata can cost; entries beyond it grant nothing and are reported.
 const MaxAddresses = 1024
 

@@ -126,7 +126,7 @@ const allowValid = "(want dhcp-server, router, priority-tag, vlan-trunk or ether
 
 func parseAllow(key, value string, ps *Problems) Allow {
 	var a Allow
-	for _, w := range splitWords(value) {
+	for _, w := range limit(key, splitWords(value), ps) {
 		switch w {
 		case "dhcp-server":
 			a.DHCPServer = true
