@@ -13,7 +13,7 @@ SUDO    := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=NO_COLOR)
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)'
 TEST  := PATH="$(CACHE)/bin:$$PATH" $(GO) test -count=1 $(TESTFLAGS)
 
-.PHONY: build demo test race fuzz lint clean help
+.PHONY: build demo test race fuzz soak lint clean help
 
 build: ## build bin/vifguard (the default)
 	$(BUILD) -o $(BIN)/vifguard ./cmd/vifguard
@@ -34,6 +34,10 @@ race: $(PROMTOOL) ## run all tests with the race detector
 fuzz: ## compare oracle and switch on mutated frames (FUZZ=1h SEED=random)
 	packaging/deps.sh test
 	$(TEST) ./test/conformance -run 'TestFuzz$$' -v -timeout 0 -conformance.fuzz=$(or $(FUZZ),1h) -conformance.seed=$(or $(SEED),$(shell date +%s))
+
+soak: ## plug and unplug ports under the agent; its memory must stay flat (SOAK=1h)
+	packaging/deps.sh test
+	$(TEST) ./test/fault -run 'TestChurn$$' -v -timeout 0 -fault.churn=$(or $(SOAK),1h)
 
 lint: $(LINT) ## run go vet and golangci-lint
 	$(GO) vet ./...

@@ -23,16 +23,19 @@ var agentFaults = []fault{
 		name:    "no fault",
 		promise: "the control: the measuring itself loses nothing",
 		strike:  func(s *scene, _ *result) { s.rest() },
+		steady:  true,
 	},
 	{
 		name:    "agent killed (SIGKILL)",
 		promise: "flows stay, verdicts unchanged",
 		strike:  func(s *scene, _ *result) { s.kill(); s.rest() },
+		steady:  true,
 	},
 	{
 		name:    "agent stopped (SIGTERM)",
 		promise: "flows stay, verdicts unchanged",
 		strike:  func(s *scene, _ *result) { s.stop(); s.rest() },
+		steady:  true,
 	},
 	{
 		name:    "agent killed and started, nothing changed",

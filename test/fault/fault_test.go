@@ -22,6 +22,7 @@ type fault struct {
 	lost     func(lab.Stream) bool     // whose frames may be lost until then; nil: nobody's
 	leaked   func(lab.Stream) bool     // whose lies may pass until then; nil: nobody's
 	waits    bool                      // mostly waits, so it runs beside others of its kind
+	steady   bool                      // nothing has to recover
 	after    func(*scene)              // looks at the state when the traffic is over; nil: nothing
 }
 
@@ -74,7 +75,9 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	})
-	document(t, results)
+	if *update && !t.Failed() {
+		writeDocument(t, results)
+	}
 }
 
 // measure runs a case until the machine was fast enough for it.

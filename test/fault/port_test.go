@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/vifguard/vifguard/model"
@@ -28,6 +29,7 @@ var portFaults = []fault{
 		name:    "OpenFlow port number taken over by another VIF",
 		promise: "rules follow the Interface; what the switch gives away before the agent knows is milliseconds",
 		prepare: func(s *scene) { s.plug("vm4", 4); s.guard() },
+		rate:    250,
 		streams: func(s *scene) []lab.Stream { // vm1 goes, and vm4 would like to be vm1
 			vm1, vm4 := s.vms[0], s.vms[3]
 			all := append(s.vms[1].honest(s.sink.MAC), s.vms[2].honest(s.sink.MAC)...)
@@ -151,19 +153,23 @@ var portFaults = []fault{
 		strike: func(s *scene, _ *result) {
 			c := s.database()
 			defer c.Close()
-			for n, value := range hostileValues() {
+			for n, h := range hostile() {
+				// Without a valid address, auto would mean mac.
+				keys := map[string]string{"attached-mac": s.vms[1].own["attached-mac"], "port-security": "mac,arp,ip"}
+				for _, key := range []string{"allowed-addresses", "allowed-address-pairs", "port-security-allow", "port-profile"} {
+					keys[key] = ""
+				}
 				seq := fmt.Sprint(n)
-				for _, key := range []string{"allowed-addresses", "allowed-address-pairs", "port-security-allow", "port-security", "port-profile", "attached-mac"} {
-					keys := s.vms[1].keys()
-					keys["allowed-address-pairs"], keys["port-security-allow"], keys["port-security"], keys["port-profile"] = "", "", "", ""
-					keys[key], keys["port-security-seq"] = value, seq+key
-					s.apply(c, "vm2", keys)
-					s.apply(c, "vm1", map[string]string{"port-security-seq": seq + key})
-					s.awaitSeq(c, "vm1", seq+key)
-					s.awaitSeq(c, "vm2", seq+key)
-					if text := s.row(c, "vm2").ExternalIDs["vifguard-error"]; len(text) == 0 || len(text) > 2048 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-						s.t.Errorf("%s with the hostile value %d: report of %d bytes: %.300q", key, n, len(text), text)
-					}
+				keys[h.key], keys["port-security-seq"] = h.value, seq
+				s.apply(c, "vm2", keys)
+				asked := time.Now()
+				s.apply(c, "vm1", map[string]string{"port-security-seq": seq})
+				s.awaitSeq(c, "vm1", seq)
+				s.t.Logf("%s of %d bytes: its neighbour's change took %s", h.key, len(h.value), time.Since(asked).Round(time.Millisecond))
+				s.awaitSeq(c, "vm2", seq)
+				text := s.row(c, "vm2").ExternalIDs["vifguard-error"]
+				if unprintable := func(r rune) bool { return !unicode.IsPrint(r) }; len(text) == 0 || len(text) > 2048 || strings.ContainsFunc(text, unprintable) {
+					s.t.Errorf("%s with a hostile value: report of %d bytes: %.300q", h.key, len(text), text)
 				}
 			}
 			s.apply(c, "vm2", map[string]string{"attached-mac": "52:54:00:00:00:02", "port-security-seq": "end"})
@@ -174,16 +180,23 @@ var portFaults = []fault{
 	},
 }
 
-// hostileValues are values of any key that nobody should write.
-func hostileValues() []string {
-	return []string{
-		strings.Repeat("9", 10<<20),
-		strings.Repeat("x,", 100_000),
-		strings.Repeat("[", 100_000),
-		`[` + strings.Repeat(`{"ip_address":"198.51.100.300"},`, 100_000) + `{}]`,
-		"\x1b[31m\r\n\t\x00\x7f",
-		"１９２.0.2.1,192。0。2。1,192.0.2.1\u202e,52:54:00:00:00:0２",
+// hostile returns keys with values that nobody should write. OVSDB itself refuses NUL
+// and what isn't UTF-8.
+func hostile() []struct{ key, value string } {
+	type entry = struct{ key, value string }
+	all := []entry{
+		{"allowed-addresses", strings.Repeat("9", 10<<20)},
+		{"allowed-address-pairs", `[` + strings.Repeat(`{"ip_address":"198.51.100.300"},`, 100_000) + `{}]`},
+		{"allowed-address-pairs", strings.Repeat("198.51.100.300,", 100_000)},
 	}
+	for _, key := range []string{"allowed-addresses", "allowed-address-pairs", "port-security-allow", "port-security", "port-profile", "attached-mac"} {
+		all = append(all,
+			entry{key, strings.Repeat("x,", 100_000)},
+			entry{key, strings.Repeat("[", 100_000)},
+			entry{key, "\x1b[31m\r\n\t\x01\x7f"},
+			entry{key, "１９２.0.2.1,192。0。2。1,192.0.2.1\u202e,52:54:00:00:00:0２"})
+	}
+	return all
 }
 
 // settings are the words of ovs-vsctl that make v's interface its own again.

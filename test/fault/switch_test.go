@@ -63,6 +63,7 @@ var switchFaults = []fault{
 	{
 		name:    "others' flows added and deleted in other tables and below ours",
 		promise: "never touched, and they change no verdict",
+		steady:  true,
 		strike: func(s *scene, _ *result) {
 			for n := range 20 {
 				s.MustOfctl("add-flow", bridge, fmt.Sprintf("table=%d,priority=5,in_port=%d,actions=NORMAL", 30+n, n))

@@ -36,6 +36,9 @@ func (p *Program) PID() int { return p.cmd.Process.Pid }
 // Running tells whether the program hasn't ended.
 func (p *Program) Running() bool { return p != nil && p.running() }
 
+// Signal sends the program a signal.
+func (p *Program) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
+
 // Kill ends the program at once and returns after it has gone.
 func (p *Program) Kill() error { return p.kill() }
 
