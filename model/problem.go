@@ -20,14 +20,23 @@ const (
 )
 
 func (p Problem) Error() string {
+	key := p.Key
+	// The name of a profile is part of its key, and anything can be a name.
+	if quoted := fmt.Sprintf("%q", shorten(key)); quoted != `"`+key+`"` {
+		key = quoted
+	}
 	if p.Value == "" {
-		return p.Key + " " + p.Reason
+		return key + " " + p.Reason
 	}
-	v := p.Value
-	if len(v) > maxShownValue {
-		v = v[:maxShownValue] + "..."
+	return fmt.Sprintf("%s: %q %s", key, shorten(p.Value), p.Reason)
+}
+
+// shorten cuts off what is too much of a hostile value.
+func shorten(s string) string {
+	if len(s) > maxShownValue {
+		return s[:maxShownValue] + "..."
 	}
-	return fmt.Sprintf("%s: %q %s", p.Key, v, p.Reason)
+	return s
 }
 
 // Problems is a list of problems in the order in which they were found.

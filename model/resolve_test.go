@@ -266,20 +266,3 @@ func TestHostileMetadata(t *testing.T) {
 		})
 	}
 }
-
-func FuzzResolve(f *testing.F) {
-	f.Add("192.0.2.1/24,::/0", `[{"ip_address":"192.0.2.1"}]`, "mac,arp", "ethertype:0x88cc", "52:54:00:00:00:01")
-	f.Add("192.0.2.1", "192.0.2.2@52:54:00:00:00:02", "auto", "router", "zz")
-	c := ResolveBridge(&Bridge{Name: "br0", ExternalIDs: ids(KeyChecks, "auto")})
-	f.Fuzz(func(t *testing.T, addresses, pairs, checks, allow, mac string) {
-		p := Resolve(&c, nil, &Interface{ExternalIDs: ids(KeyAddresses, addresses, KeyPairs, pairs, KeyChecks, checks, KeyAllow, allow, KeyAttachedMAC, mac)})
-		for _, b := range p.Bindings {
-			if b.MAC == (MAC{}) || b.MAC.IsGroup() || b.Prefix != b.Prefix.Masked() {
-				t.Errorf("binding %v", b)
-			}
-		}
-		if p.Mode == Checked && p.MAC == (MAC{}) {
-			t.Error("checked without a MAC")
-		}
-	})
-}

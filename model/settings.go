@@ -66,7 +66,7 @@ func profileSettings(name string, profiles map[string]string, ps *Problems) sett
 	}
 	key := ProfilePrefix + name
 	origin := "profile " + name
-	for _, w := range strings.Fields(text) {
+	for _, w := range limit(key, strings.Fields(text), ps) {
 		word, value, _ := strings.Cut(w, "=")
 		switch word {
 		case "checks":

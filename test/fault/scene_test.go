@@ -139,7 +139,7 @@ func (s *scene) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cmd := exec.Command(path, append([]string{"run", "--ovsdb", s.Endpoint()}, s.flags...)...)
+	cmd := exec.Command(path, append([]string{"run", "--ovsdb", s.Endpoint(), "--metrics-address", ""}, s.flags...)...)
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential}
 	if s.agent, err = lab.StartProgram(cmd); err != nil {
