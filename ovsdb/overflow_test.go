@@ -1,0 +1,63 @@
+package ovsdb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ovn-org/libovsdb/cache"
+	ovsmodel "github.com/ovn-org/libovsdb/model"
+	"github.com/sirupsen/logrus"
+
+	"github.com/vifguard/vifguard/model"
+)
+
+// libovsdb queues 65,536 events and drops those that find no room. With the queue held
+// up, more changes than that are made; the view must be right all the same.
+func TestViewIsRightAfterLostEvents(t *testing.T) {
+	const ports, rounds = 2000, 34
+	s := startServer(t)
+	var args []string
+	for n := range ports {
+		args = append(args, fmt.Sprintf("-- add-port br0 p%d", n))
+	}
+	s.vsctl("add-br br0", strings.Join(args, " "))
+	out, log := &logBuffer{}, logrus.New()
+	log.SetOutput(out)
+	log.SetLevel(logrus.DebugLevel)
+	c, err := Dial(context.Background(), s.endpoint(), logrus.NewEntry(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	c.Host()
+
+	held, release := make(chan struct{}), make(chan struct{})
+	first := true
+	c.cache.AddEventHandler(&cache.EventHandlerFuncs{UpdateFunc: func(string, ovsmodel.Model, ovsmodel.Model) {
+		if first {
+			first = false
+			close(held)
+			<-release
+		}
+	}})
+	// Every transaction changes every interface.
+	for n := range rounds {
+		s.run("ovsdb-client", "transact", s.endpoint(), fmt.Sprintf(
+			`["Open_vSwitch",{"op":"update","table":"Interface","where":[],"row":{"external_ids":["map",[["k","%d"]]]}}]`, n))
+	}
+	<-held
+	eventually(t, "events are dropped", func() bool { return out.count(droppedEvent) > 0 })
+	close(release)
+	last := fmt.Sprint(rounds - 1)
+	s.wait(c, "the last value at every interface", func(h *model.Host) bool {
+		seen := 0
+		for _, i := range h.Bridge("br0").Interfaces {
+			if i.ExternalIDs["k"] == last {
+				seen++
+			}
+		}
+		return seen == ports+1
+	})
+}
