@@ -1,7 +1,6 @@
 package controller_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
@@ -24,39 +23,15 @@ import (
 type host struct {
 	*lab.T
 	t     *testing.T
-	log   *logBuffer
+	log   *lab.Log
 	agent *controller.Agent
 	stop  func() // ends the agent and waits for it
-}
-
-// logBuffer collects an agent's log.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // newHost starts a switch without an agent.
 func newHost(t *testing.T) *host {
 	t.Helper()
-	h := &host{T: lab.New(t, lab.Options{}), t: t, log: &logBuffer{}}
+	h := &host{T: lab.New(t, lab.Options{}), t: t, log: &lab.Log{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the agent's log:\n%s", h.log)

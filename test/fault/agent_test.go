@@ -149,7 +149,7 @@ var agentFaults = []fault{
 
 // restartUnchanged watches the flow table as the agent is killed and started.
 func restartUnchanged(s *scene, r *result) {
-	var events logBuffer
+	var events lab.Log
 	socket := filepath.Join(s.Dir, "monitor.ctl")
 	cmd := exec.Command("ovs-ofctl", "monitor", "unix:"+s.Mgmt(bridge), "--unixctl="+socket, "watch:!initial")
 	cmd.Stdout, cmd.Stderr = &events, &events

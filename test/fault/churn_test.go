@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/unixctl"
 	"github.com/vifguard/vifguard/test/lab"
 	"github.com/vifguard/vifguard/test/lab/agent"
 )
@@ -178,9 +180,16 @@ func (c *churn) settled() error {
 
 func isSeparator(r rune) bool { return strings.ContainsRune(" ,\"\n", r) }
 
-// restart ends both daemons and starts them again.
+// restart ends both daemons and starts them again. The database is compacted first, as
+// ovsdb-server does by itself every ten minutes: it reads its whole history at its start.
 func (c *churn) restart() {
+	c.t.Helper()
 	c.restarts++
+	ctl := unixctl.New(filepath.Join(c.Dir, "ovsdb.ctl"))
+	defer ctl.Close()
+	if _, err := ctl.Call(c.t.Context(), "ovsdb-server/compact"); err != nil {
+		c.t.Fatal(err)
+	}
 	c.MustRun(c.KillOVSDB)
 	c.MustRun(c.StartOVSDB)
 	c.MustRun(c.KillVswitchd)
@@ -278,14 +287,14 @@ func most(samples []sample, of func(sample) int) int { return slices.Max(values(
 // own program, started with an environment variable.
 type sampled struct {
 	*lab.Program
-	out *logBuffer
+	out *lab.Log
 }
 
 const sampledEnv = "VIFGUARD_FAULT_AGENT"
 
 func startSampled(t *testing.T, sw *lab.Switch) *sampled {
 	t.Helper()
-	a := &sampled{out: &logBuffer{}}
+	a := &sampled{out: &lab.Log{}}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), sampledEnv+"="+sw.Endpoint())
 	cmd.Stdout, cmd.Stderr = a.out, os.Stderr

@@ -1,7 +1,6 @@
 package fault
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -66,7 +65,7 @@ type scene struct {
 	vms   []*vm
 	sink  *lab.Guest
 	agent *lab.Program
-	log   logBuffer
+	log   lab.Log
 	flags []string // of the agent
 
 	credential *syscall.Credential // of the agent; nil: the test's own
@@ -295,28 +294,4 @@ func (s *scene) exact() error {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	return agent.Exact(ctx, s.Switch, bridge)
-}
-
-// logBuffer collects an agent's log.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
