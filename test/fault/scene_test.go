@@ -21,19 +21,20 @@ import (
 	"github.com/vifguard/vifguard/test/lab/agent"
 )
 
+// programDir is where vifguard is built; it needn't exist.
+func programDir() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("vifguard-fault-%d", os.Getpid()))
+}
+
 // program is the path of vifguard, built once.
 var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "vifguard")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "vifguard")
+	path := filepath.Join(programDir(), "vifguard")
 	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../../cmd/vifguard").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build vifguard: %w\n%s", err, out)
 	}
-	// The directory may be opened by the agent's unprivileged user.
-	return path, os.Chmod(dir, 0o755)
+	// The agent's unprivileged user may open it.
+	return path, os.Chmod(programDir(), 0o755)
 })
 
 func TestMain(m *testing.M) {
@@ -45,9 +46,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	status := m.Run()
-	if path, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
-	}
+	os.RemoveAll(programDir())
 	if status == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
