@@ -62,8 +62,10 @@ OVSDB that the agent works from, and also work while it is down.
 	root.PersistentFlags().StringVar(&o.endpoint, "ovsdb", "unix:/run/openvswitch/db.sock", "ovsdb-server to use")
 	root.PersistentFlags().StringVar(&o.runDir, "rundir", "", "directory of the bridges' management sockets (default: that of the --ovsdb socket)")
 	root.AddCommand(
-		newRun(&o), newStatus(&o), newExplain(&o), newTrace(&o), newVerify(&o), newAddresses(&o),
-		newWait(&o), newGuard(&o), newRelease(&o), newObserve(&o), newEnforce(&o), newSet(&o), newUnset(&o), newVersion(),
+		newRun(&o),
+		newStatus(&o), newExplain(&o), newTrace(&o), newVerify(&o), newAddresses(&o), newWait(&o),
+		newGuard(&o), newRelease(&o), newObserve(&o), newEnforce(&o), newSet(&o), newUnset(&o),
+		newLibvirtHook(&o), newVersion(),
 	)
 	return root
 }
