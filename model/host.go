@@ -4,19 +4,21 @@ package model
 // vifguard reads. A Host and everything it points to is immutable once published:
 // a change makes new values, so an unchanged pointer means an unchanged row.
 type Host struct {
-	Bridges  []*Bridge         // every bridge, guarded or not, sorted by name
-	Profiles map[string]string // profile name to its words, from Open_vSwitch.external_ids:port-security-profile-NAME
-	Agent    string            // what the agent that last worked here wrote about itself
+	Bridges   []*Bridge         // every bridge, guarded or not, sorted by name
+	Profiles  map[string]string // profile name to its words, from Open_vSwitch.external_ids:port-security-profile-NAME
+	Agent     string            // what the agent that last worked here wrote about itself
+	OVNBridge string            // name of the bridge that OVN programs on this host; "" when there is no OVN
 }
 
 // Bridge is one row of OVSDB's Bridge table with the interfaces of all its ports.
 type Bridge struct {
-	UUID        string // row UUID
-	Name        string
-	ExternalIDs map[string]string
-	Protocols   []string     // the protocols column; empty means Open vSwitch's default, which includes OpenFlow13
-	FailMode    string       // "standalone", "secure", or "" for unset (treated as standalone by Open vSwitch)
-	Interfaces  []*Interface // sorted by name, then UUID
+	UUID          string // row UUID
+	Name          string
+	ExternalIDs   map[string]string
+	Protocols     []string     // the protocols column; empty means Open vSwitch's default, which includes OpenFlow13
+	FailMode      string       // "standalone", "secure", or "" for unset (treated as standalone by Open vSwitch)
+	HasController bool         // an OpenFlow controller is set
+	Interfaces    []*Interface // sorted by name, then UUID
 }
 
 // FailSecure is the fail_mode of a bridge that forwards nothing without flows.

@@ -28,7 +28,7 @@ const (
 // statistics, changes without waking vifguard.
 var columns = map[Table][]string{
 	TableOpenvSwitch: {"bridges", "external_ids"},
-	TableBridge:      {"name", "ports", "external_ids", "protocols", "fail_mode"},
+	TableBridge:      {"name", "ports", "external_ids", "protocols", "fail_mode", "controller"},
 	tablePort:        {"name", "interfaces"},
 	TableInterface:   {"name", "type", "ofport", "external_ids"},
 }
@@ -55,6 +55,7 @@ type bridgeRow struct {
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
 	Protocols   []string          `ovsdb:"protocols"`
 	FailMode    *string           `ovsdb:"fail_mode"`
+	Controller  []string          `ovsdb:"controller"`
 }
 
 type portRow struct {
@@ -106,10 +107,23 @@ func (r *rootRow) profiles() map[string]string {
 	return p
 }
 
+// ovnBridge returns the name of the bridge that ovn-controller programs, "" when none
+// runs on this host: ovn-controller(8), ovn-remote and ovn-bridge.
+func (r *rootRow) ovnBridge() string {
+	if r.ExternalIDs["ovn-remote"] == "" {
+		return ""
+	}
+	if name := r.ExternalIDs["ovn-bridge"]; name != "" {
+		return name
+	}
+	return "br-int"
+}
+
 // bridge returns the row's own columns as a model.Bridge without interfaces.
 func (r *bridgeRow) bridge() *model.Bridge {
 	slices.Sort(r.Protocols) // a set: its order in the replica isn't stable
-	b := &model.Bridge{UUID: r.UUID, Name: r.Name, ExternalIDs: r.ExternalIDs, Protocols: r.Protocols}
+	b := &model.Bridge{UUID: r.UUID, Name: r.Name, ExternalIDs: r.ExternalIDs, Protocols: r.Protocols,
+		HasController: len(r.Controller) > 0}
 	if r.FailMode != nil {
 		b.FailMode = *r.FailMode
 	}
@@ -167,6 +181,7 @@ func (r *bridgeRow) clone() *bridgeRow {
 	c := *r
 	c.Ports, c.ExternalIDs = slices.Clone(r.Ports), maps.Clone(r.ExternalIDs)
 	c.Protocols, c.FailMode = slices.Clone(r.Protocols), clonePtr(r.FailMode)
+	c.Controller = slices.Clone(r.Controller)
 	return &c
 }
 
@@ -200,7 +215,8 @@ func (r *rootRow) EqualsModel(m ovsmodel.Model) bool {
 func (r *bridgeRow) EqualsModel(m ovsmodel.Model) bool {
 	o, ok := m.(*bridgeRow)
 	return ok && r.UUID == o.UUID && r.Name == o.Name && equalPtr(r.FailMode, o.FailMode) &&
-		slices.Equal(r.Ports, o.Ports) && slices.Equal(r.Protocols, o.Protocols) && maps.Equal(r.ExternalIDs, o.ExternalIDs)
+		slices.Equal(r.Ports, o.Ports) && slices.Equal(r.Protocols, o.Protocols) && slices.Equal(r.Controller, o.Controller) &&
+		maps.Equal(r.ExternalIDs, o.ExternalIDs)
 }
 
 func (r *portRow) EqualsModel(m ovsmodel.Model) bool {

@@ -31,6 +31,7 @@ type view struct {
 	roots    []string          // Open_vSwitch.bridges, sorted
 	profiles map[string]string // of host, or newer until published
 	agent    string            // likewise
+	ovn      string            // likewise, Host.OVNBridge
 	bridges  map[string]*bridgeNode
 	ports    map[string]*portNode        // every port referred to by a bridge, present or not
 	owner    map[string]string           // interface to the port that refers to it
@@ -78,10 +79,10 @@ func (v *view) refresh(r replica, d dirty) *model.Host {
 func (v *view) rebuild(r replica) {
 	old := v.bridges
 	v.bridges, v.ports, v.owner = map[string]*bridgeNode{}, map[string]*portNode{}, map[string]string{}
-	v.shared, v.rootUUID, v.roots, v.profiles, v.agent = false, "", nil, nil, ""
+	v.shared, v.rootUUID, v.roots, v.profiles, v.agent, v.ovn = false, "", nil, nil, "", ""
 	if root := r.root(); root != nil {
 		v.rootUUID, v.roots = root.UUID, sorted(root.Bridges)
-		v.profiles, v.agent = root.profiles(), root.ExternalIDs[model.KeyAgent]
+		v.profiles, v.agent, v.ovn = root.profiles(), root.ExternalIDs[model.KeyAgent], root.ovnBridge()
 	}
 	for _, u := range v.roots {
 		if row := r.bridge(u); row != nil {
@@ -128,7 +129,7 @@ func (v *view) update(r replica, d dirty) bool {
 		if root == nil || root.UUID != v.rootUUID || !slices.Equal(sorted(root.Bridges), v.roots) {
 			return false
 		}
-		v.profiles, v.agent = root.profiles(), root.ExternalIDs[model.KeyAgent]
+		v.profiles, v.agent, v.ovn = root.profiles(), root.ExternalIDs[model.KeyAgent], root.ovnBridge()
 	}
 	t := touched{}
 	for u := range d.bridges {
@@ -295,8 +296,8 @@ func (v *view) publishHost() {
 		list = append(list, n.bridge)
 	}
 	slices.SortFunc(list, byBridge)
-	if !slices.Equal(list, v.host.Bridges) || !maps.Equal(v.profiles, v.host.Profiles) || v.agent != v.host.Agent {
-		v.host = &model.Host{Bridges: list, Profiles: v.profiles, Agent: v.agent}
+	if !slices.Equal(list, v.host.Bridges) || !maps.Equal(v.profiles, v.host.Profiles) || v.agent != v.host.Agent || v.ovn != v.host.OVNBridge {
+		v.host = &model.Host{Bridges: list, Profiles: v.profiles, Agent: v.agent, OVNBridge: v.ovn}
 	}
 }
 
@@ -340,7 +341,7 @@ func equalInterface(a, b *model.Interface) bool {
 
 // equalRow compares all but the interfaces.
 func equalRow(a, b *model.Bridge) bool {
-	return a.UUID == b.UUID && a.Name == b.Name && a.FailMode == b.FailMode &&
+	return a.UUID == b.UUID && a.Name == b.Name && a.FailMode == b.FailMode && a.HasController == b.HasController &&
 		slices.Equal(a.Protocols, b.Protocols) && maps.Equal(a.ExternalIDs, b.ExternalIDs)
 }
 
