@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,9 @@ func newGuard(o *options) *cobra.Command {
 		Long: `Opt a bridge in: its VIFs are checked from now on, those without a port-security key
 of their own as --checks says. A port is a VIF when it has attached-mac, which
 libvirt, Nova and xapi write by themselves, or any other vifguard key. All other
-ports are trusted unless --unmarked=block.
+ports are trusted unless --unmarked=block. A bridge that OVN, Neutron or another
+OpenFlow controller programs is refused: its flows and vifguard's would defeat each
+other.
 ` + secureHelp,
 		Example: `  vifguard guard br0                       check MACs; ARP, ND, IP where addresses are declared
   vifguard guard br0 --checks mac          check only MACs unless a VIF says otherwise
@@ -55,7 +58,7 @@ ports are trusted unless --unmarked=block.
 	cmd.Flags().IntVar(&firstTable, "first-table", 0, "OpenFlow table of the first stage")
 	cmd.Flags().IntVar(&exitTable, "exit-table", 0, "OpenFlow table that accepted packets go to instead of NORMAL")
 	cmd.Flags().BoolVar(&secure, "secure", false, "set the bridge's fail_mode to secure")
-	cmd.Flags().BoolVar(&force, "force", false, "with --secure: even if no agent runs or flows of others are lost")
+	cmd.Flags().BoolVar(&force, "force", false, "even if something else programs the bridge; with --secure also if no agent runs or flows of others are lost")
 	return cmd
 }
 
@@ -71,6 +74,9 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, 
 	b, err := findBridge(s.Host(), name)
 	if err != nil {
 		return err
+	}
+	if who := programmer(s.Host(), b); who != "" && !force {
+		return fmt.Errorf("bridge %s is programmed by %s; accepted packets would go past its flows, so nothing was written (guard it nevertheless with --force; see docs/guides/ovn-neutron.md)", name, who)
 	}
 	after := *b
 	after.ExternalIDs = merged(b.ExternalIDs, set, nil)
@@ -94,6 +100,26 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, 
 		return awaitSecured(s, cmd.OutOrStdout(), name)
 	}
 	return nil
+}
+
+// programmer names what else programs a bridge's flows, or returns "". OVN needs no
+// controller row: like vifguard it uses the management socket. Neutron's agent sets one
+// on each of its bridges.
+func programmer(h *model.Host, b *model.Bridge) string {
+	if h.OVNBridge == b.Name {
+		return "OVN (Open_vSwitch external_ids has ovn-remote)"
+	}
+	for _, k := range sortedKeys(b.ExternalIDs) {
+		// ovn-controller numbers its connection tracking zones there, whatever the
+		// bridge's name is.
+		if strings.HasPrefix(k, "ct-zone-") || k == "ovn-nb-cfg" {
+			return "OVN (its external_ids has " + k + ")"
+		}
+	}
+	if b.HasController {
+		return "an OpenFlow controller (Neutron's agent, for example; ovs-vsctl get-controller " + b.Name + ")"
+	}
+	return ""
 }
 
 // describeBridge says what guarding the bridge means for its ports.
