@@ -13,7 +13,7 @@ SUDO    := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=NO_COLOR)
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)'
 TEST  := PATH="$(CACHE)/bin:$$PATH" $(GO) test -count=1 $(TESTFLAGS)
 
-.PHONY: build demo test race fuzz soak lint clean help
+.PHONY: build demo test race fuzz soak guides-test lint clean help
 
 build: ## build bin/vifguard (the default)
 	$(BUILD) -o $(BIN)/vifguard ./cmd/vifguard
@@ -39,6 +39,11 @@ soak: ## plug and unplug ports under the agent; its memory must stay flat (SOAK=
 	packaging/deps.sh test
 	$(TEST) ./test/fault -run 'TestChurn$$' -v -timeout 0 -fault.churn=$(or $(SOAK),1h)
 
+guides-test: ## try docs/guides/libvirt.md with a real libvirtd (root; downloads 300 MB of Debian once)
+	packaging/deps.sh test guides
+	test/libvirt/root.sh $(CACHE)/libvirt-root $(MIRROR)
+	$(TEST) ./test/libvirt -v -libvirt.root=$(CACHE)/libvirt-root
+
 lint: $(LINT) ## run go vet and golangci-lint
 	$(GO) vet ./...
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(LINT) run ./...
@@ -60,4 +65,4 @@ clean: ## remove everything that was built
 	rm -rf $(BIN) $(CACHE)
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-7s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-11s %s\n", $$1, $$2 }'

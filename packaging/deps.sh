@@ -4,6 +4,7 @@
 #   demo   Open vSwitch and the programs that guests run
 #   test   the same: what the tests need
 #   race   a C compiler, which Go's race detector needs
+#   guides what makes a Debian with libvirt in a directory
 #
 # Nothing happens when nothing is missing. No service is started: the demo and the
 # tests run daemons of their own.
@@ -38,8 +39,13 @@ for purpose; do
 		need gcc gcc
 		need /usr/include/stdlib.h libc6-dev
 		;;
+	guides)
+		need debootstrap debootstrap
+		need unshare util-linux
+		need nsenter util-linux
+		;;
 	*)
-		echo "deps.sh: unknown purpose \"$purpose\" (want demo, test or race)" >&2
+		echo "deps.sh: unknown purpose \"$purpose\" (want demo, test, race or guides)" >&2
 		exit 2
 		;;
 	esac

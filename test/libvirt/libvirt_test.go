@@ -1,0 +1,158 @@
+package libvirt
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/vifguard/vifguard/test/lab"
+	"github.com/vifguard/vifguard/test/lab/agent"
+)
+
+var rootDir = flag.String("libvirt.root", "", "Debian with libvirt and QEMU, made by root.sh")
+
+const (
+	uuid1 = "6f1c6a3e-2f7b-4c53-9f0e-0d6b8f9f7a11"
+	uuid2 = "6f1c6a3e-2f7b-4c53-9f0e-0d6b8f9f7a12"
+	mac1  = "52:54:00:00:00:10"
+	mac2  = "52:54:00:00:00:11"
+)
+
+func metadata(port string) string {
+	return `<vifguard:ports xmlns:vifguard="https://vifguard.org/libvirt/1"><vifguard:port ` + port + `/></vifguard:ports>`
+}
+
+func TestLibvirt(t *testing.T) {
+	if *rootDir == "" {
+		t.Skip("make guides-test runs it: it installs a Debian with libvirt first")
+	}
+	lab.Need(t, lab.Root, lab.OVS, lab.Netns)
+	sw := lab.New(t, lab.Options{Datapath: lab.Userspace})
+	sw.MustBridge("br0", "fail_mode=secure")
+	peer, err := sw.AddGuest(t.Context(), "br0", lab.GuestOptions{
+		Name: "peer", MAC: lab.MustMAC("52:54:00:00:00:01"), Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}, Quiet: true})
+	must(t, err)
+	agent.Start(t, sw.Endpoint())
+	h := newHost(t, *rootDir, sw)
+	h.run("vifguard", "guard", "br0", "--checks", "mac,arp,ip")
+	sw.MustVsctl("set", "Open_vSwitch", ".", `external_ids:port-security-profile-web="allow=priority-tag"`)
+
+	t.Log("bad metadata refuses the start, with the reason, and leaves nothing behind")
+	h.define("web2", uuid2, mac2, metadata(`mac="`+mac2+`" addresses="198.51.100.300"`))
+	out, err := h.try("virsh", "start", "web2")
+	if err == nil || !strings.Contains(out, `port `+mac2+`: addresses: "198.51.100.300" is not an IP address`) {
+		t.Errorf("virsh start: %v\n%s", err, out)
+	}
+	if ports := sw.MustVsctl("list-ports", "br0"); strings.TrimSpace(ports) != "peer" {
+		t.Errorf("ports after a refused start: %s", ports)
+	}
+
+	t.Log("what libvirt writes, and what the hook adds before the guest runs")
+	h.define("web1", uuid1, mac1, metadata(`mac="`+mac1+`" addresses="198.51.100.16"`))
+	h.run("virsh", "start", "--paused", "web1")
+	vnet := port(sw, uuid1)
+	ids := sw.MustIDs(vnet)
+	for key, want := range map[string]string{
+		"attached-mac": mac1, "vm-id": uuid1, "port-profile": "web", "iface-status": "active",
+		"allowed-addresses": "198.51.100.16", "vifguard-state": "enforced", "vifguard-checks": "mac,arp,ip",
+		"vifguard-seq": ids["port-security-seq"], "vifguard-error": "",
+	} {
+		if ids[key] != want {
+			t.Errorf("%s is %q, want %q", key, ids[key], want)
+		}
+	}
+	if ids["port-security-seq"] == "" || ids["iface-id"] == "" {
+		t.Errorf("keys of %s: %v", vnet, ids)
+	}
+	h.run("virsh", "resume", "web1")
+
+	t.Log("real frames of the guest")
+	guest := h.connect("web1")
+	heard, err := peer.Listen()
+	must(t, err)
+	defer heard.Close()
+	guest.must("ip link set eth0 up && ip address add 198.51.100.16/24 dev eth0")
+	guest.must("ping -c 1 -w 20 198.51.100.1")
+	guest.must("ip address add 198.51.100.99/24 dev eth0")
+	guest.fails("ping -c 1 -w 2 -I 198.51.100.99 198.51.100.1")
+	guest.must("ip link set eth0 down && ip link set eth0 address 52:54:00:00:00:99 && ip link set eth0 up")
+	guest.fails("ping -c 1 -w 2 198.51.100.1")
+	guest.must("ip link set eth0 down && ip link set eth0 address " + mac1 + " && ip link set eth0 up")
+	guest.must("ping -c 1 -w 20 198.51.100.1")
+	frames, err := heard.Frames()
+	must(t, err)
+	own := 0
+	for _, f := range frames {
+		switch source := lab.MAC(f[6:12]); {
+		case source == lab.MustMAC("52:54:00:00:00:99"), strings.Contains(string(f), "\xc6\x33\x64\x63"): // 198.51.100.99
+			t.Errorf("a spoofed frame arrived: %x", f)
+		case source == lab.MustMAC(mac1):
+			own++
+		}
+	}
+	if own < 2 {
+		t.Errorf("of the guest's own frames %d arrived", own)
+	}
+	sw.MustPurge()
+	drops := h.drops(vnet)
+	if drops["mac"] == 0 || drops["ip"]+drops["arp"] == 0 {
+		t.Errorf("drops: %v", drops)
+	}
+
+	t.Log("metadata of a running domain")
+	h.run("virsh", "metadata", "web1", "https://vifguard.org/libvirt/1", "--key", "vifguard", "--live",
+		"--set", `<ports><port mac="`+mac1+`" addresses="198.51.100.16 198.51.100.99"/></ports>`)
+	h.run("sh", "-c", "virsh dumpxml web1 | vifguard libvirt-hook web1 started")
+	guest.must("ping -c 1 -w 20 -I 198.51.100.99 198.51.100.1")
+
+	t.Log("a domain that runs survives bad metadata when libvirtd starts again")
+	h.run("virsh", "metadata", "web1", "https://vifguard.org/libvirt/1", "--key", "vifguard", "--live",
+		"--set", `<ports><port mac="`+mac1+`" addresses="nonsense"/></ports>`)
+	h.run("sh", "-c", "p=$(cat /run/libvirtd.pid); kill $p; while kill -0 $p 2>/dev/null; do sleep 0.1; done; libvirtd -d")
+	h.wait("libvirtd answers again", func() bool { _, err := h.try("virsh", "version"); return err == nil })
+	if state := h.run("virsh", "domstate", "web1"); strings.TrimSpace(state) != "running" {
+		t.Errorf("web1 is %s", state)
+	}
+	if ids := sw.MustIDs(vnet); ids["allowed-addresses"] != "198.51.100.16 198.51.100.99" || ids["vifguard-state"] != "enforced" {
+		t.Errorf("keys of %s: %v", vnet, ids)
+	}
+
+	h.run("virsh", "destroy", "web1")
+	if ports := sw.MustVsctl("list-ports", "br0"); strings.TrimSpace(ports) != "peer" {
+		t.Errorf("ports in the end: %s", ports)
+	}
+}
+
+// port returns the name of a domain's interface.
+func port(sw *lab.T, uuid string) string {
+	return strings.Trim(strings.TrimSpace(sw.MustVsctl("--bare", "--columns=name", "find", "Interface", `external_ids:vm-id="`+uuid+`"`)), `"`)
+}
+
+// drops are a port's counters by reason.
+func (h *host) drops(port string) map[string]uint64 {
+	h.t.Helper()
+	var list []struct {
+		Drops map[string]uint64 `json:"drops"`
+	}
+	must(h.t, json.Unmarshal([]byte(h.run("vifguard", "status", "-o", "json", port)), &list))
+	if len(list) != 1 {
+		h.t.Fatalf("status of %s has %d entries", port, len(list))
+	}
+	return list[0].Drops
+}
+
+func (c *console) must(command string) {
+	c.h.t.Helper()
+	if out, ok := c.run(command); !ok {
+		c.h.t.Fatalf("guest: %s failed:\n%s", command, out)
+	}
+}
+
+func (c *console) fails(command string) {
+	c.h.t.Helper()
+	if out, ok := c.run(command); ok {
+		c.h.t.Errorf("guest: %s succeeded:\n%s", command, out)
+	}
+}
