@@ -41,8 +41,11 @@ func initramfs(root string) ([]byte, error) {
 	var names bytes.Buffer
 	for _, m := range modules {
 		found, err := filepath.Glob(filepath.Join(root, "lib/modules/*/kernel", m))
-		if err != nil || len(found) != 1 {
-			return nil, fmt.Errorf("module %s in %s: found %v, %v", m, root, found, err)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) != 1 {
+			return nil, fmt.Errorf("module %s in %s: found %d files, want one kernel's", m, root, len(found))
 		}
 		text, err := os.ReadFile(found[0])
 		if err != nil {

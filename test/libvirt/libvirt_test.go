@@ -107,13 +107,16 @@ func TestLibvirt(t *testing.T) {
 	h.run("sh", "-c", "virsh dumpxml web1 | vifguard libvirt-hook web1 started")
 	guest.must("ping -c 1 -w 20 -I 198.51.100.99 198.51.100.1")
 
-	t.Log("a domain that runs survives bad metadata when libvirtd starts again")
+	t.Log("a domain that runs survives bad metadata, and no vifguard at all, when libvirtd starts again")
 	h.run("virsh", "metadata", "web1", "https://vifguard.org/libvirt/1", "--key", "vifguard", "--live",
 		"--set", `<ports><port mac="`+mac1+`" addresses="nonsense"/></ports>`)
-	h.run("sh", "-c", "p=$(cat /run/libvirtd.pid); kill $p; while kill -0 $p 2>/dev/null; do sleep 0.1; done; libvirtd -d")
-	h.wait("libvirtd answers again", func() bool { _, err := h.try("virsh", "version"); return err == nil })
-	if state := h.run("virsh", "domstate", "web1"); strings.TrimSpace(state) != "running" {
-		t.Errorf("web1 is %s", state)
+	for _, before := range []string{"true", "rm /usr/sbin/vifguard"} {
+		h.run("sh", "-c", before)
+		h.run("sh", "-c", "p=$(cat /run/libvirtd.pid); kill $p; while kill -0 $p 2>/dev/null; do sleep 0.1; done; libvirtd -d")
+		h.wait("libvirtd answers again", func() bool { _, err := h.try("virsh", "version"); return err == nil })
+		if state := h.run("virsh", "domstate", "web1"); strings.TrimSpace(state) != "running" {
+			t.Fatalf("web1 is %s after libvirtd started again (before: %s)", state, before)
+		}
 	}
 	if ids := sw.MustIDs(vnet); ids["allowed-addresses"] != "198.51.100.16 198.51.100.99" || ids["vifguard-state"] != "enforced" {
 		t.Errorf("keys of %s: %v", vnet, ids)
