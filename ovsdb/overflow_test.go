@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ovn-org/libovsdb/cache"
@@ -34,6 +35,8 @@ func TestViewIsRightAfterLostEvents(t *testing.T) {
 	c.Host()
 
 	held, release := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(letGo)
 	first := true
 	c.cache.AddEventHandler(&cache.EventHandlerFuncs{UpdateFunc: func(string, ovsmodel.Model, ovsmodel.Model) {
 		if first {
@@ -49,7 +52,7 @@ func TestViewIsRightAfterLostEvents(t *testing.T) {
 	}
 	<-held
 	eventually(t, "events are dropped", func() bool { return out.count(droppedEvent) > 0 })
-	close(release)
+	letGo()
 	last := fmt.Sprint(rounds - 1)
 	s.wait(c, "the last value at every interface", func(h *model.Host) bool {
 		seen := 0

@@ -21,7 +21,7 @@ import (
 
 const (
 	schemaFile = "/usr/share/openvswitch/vswitch.ovsschema"
-	patience   = 10 * time.Second // for anything that must happen
+	patience   = 30 * time.Second // for anything that must happen
 )
 
 // server is a real ovsdb-server in a directory of its own.
