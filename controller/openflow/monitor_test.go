@@ -2,6 +2,7 @@ package openflow_test
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,23 +27,25 @@ func TestWatch(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	updates := func() []openflow.FlowUpdate {
+	var want []openflow.FlowUpdate
+	// expect waits until exactly these updates were told, after all before.
+	expect := func(what string, updates ...openflow.FlowUpdate) {
 		t.Helper()
-		if err := c.Barrier(ctx); err != nil { // what the switch had to tell is here before
-			t.Fatal(err)
+		want = append(want, updates...)
+		var got []openflow.FlowUpdate
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+			if err := c.Barrier(ctx); err != nil {
+				t.Fatal(err)
+			}
+			mu.Lock()
+			got = slices.Clone(heard)
+			mu.Unlock()
+			if len(got) >= len(want) {
+				break
+			}
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		list := heard
-		heard = nil
-		return list
-	}
-	disturbed := func() bool {
-		select {
-		case <-c.Disturbed():
-			return true
-		default:
-			return false
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("%s (-want +got):\n%s", what, diff)
 		}
 	}
 	own, err := openflow.EncodeAll(flows.Shared(), flows.Pipeline{Exit: -1})
@@ -56,31 +59,32 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := updates(); got != nil || disturbed() {
-		t.Errorf("told of its own changes: %v", got)
+	sw.MustOfctl("add-flow", "br0", "table=60,cookie=0x1234,actions=drop")
+	sw.MustOfctl("add-flow", "br0", "table=0,priority=9,cookie=0xffffffff,actions=drop")
+	expect("neither its own changes nor those of other tables", openflow.FlowUpdate{Table: 0, Priority: 9, Cookie: math.MaxUint32})
+	select {
+	case <-c.Disturbed():
+		t.Error("disturbed by what doesn't concern it")
+	default:
 	}
 	for _, test := range []struct {
 		name string
 		do   func()
-		want []openflow.FlowUpdate
-		wake bool
+		want openflow.FlowUpdate
 	}{
 		{"added", func() { sw.MustOfctl("add-flow", "br0", "table=3,priority=7,cookie=0x1234,actions=drop") },
-			[]openflow.FlowUpdate{{Table: 3, Priority: 7, Cookie: 0x1234}}, true},
+			openflow.FlowUpdate{Table: 3, Priority: 7, Cookie: 0x1234}},
 		{"changed", func() { sw.MustOfctl("mod-flows", "br0", "table=3,cookie=0x1234/-1,actions=NORMAL") },
-			[]openflow.FlowUpdate{{Table: 3, Priority: 7, Cookie: 0x1234}}, true},
+			openflow.FlowUpdate{Table: 3, Priority: 7, Cookie: 0x1234}},
 		{"deleted", func() { sw.MustOfctl("del-flows", "br0", "table=3,cookie=0x1234/-1") },
-			[]openflow.FlowUpdate{{Table: 3, Priority: 7, Cookie: 0x1234, Deleted: true}}, true},
-		{"of no concern", func() { sw.MustOfctl("add-flow", "br0", "table=0,priority=9,cookie=0xffffffff,actions=drop") },
-			[]openflow.FlowUpdate{{Table: 0, Priority: 9, Cookie: math.MaxUint32}}, false},
-		{"in another table", func() { sw.MustOfctl("add-flow", "br0", "table=60,cookie=0x1234,actions=drop") }, nil, false},
+			openflow.FlowUpdate{Table: 3, Priority: 7, Cookie: 0x1234, Deleted: true}},
 	} {
 		test.do()
-		if diff := cmp.Diff(test.want, updates()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", test.name, diff)
-		}
-		if got := disturbed(); got != test.wake {
-			t.Errorf("%s: disturbed: %v", test.name, got)
+		expect(test.name, test.want)
+		select {
+		case <-c.Disturbed():
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: not disturbed", test.name)
 		}
 	}
 	sw.MustVsctl("set-fail-mode", "br0", "secure") // clears all flows
