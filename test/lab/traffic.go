@@ -122,7 +122,7 @@ func (t *Traffic) Flowing(ctx context.Context, n int) error {
 	return WaitUntil(ctx, fmt.Sprintf("%d more frames of every stream arrive at %s", n, t.to.Port), func() (bool, error) {
 		for i, s := range t.streams {
 			if !s.Spoofed && s.received() < want[i] {
-				return false, nil
+				return false, t.failed()
 			}
 		}
 		return true, nil
@@ -146,7 +146,7 @@ func (t *Traffic) Stop(ctx context.Context) (*Tally, error) {
 	t.counted.Wait()
 	stats, statsErr := unix.GetsockoptTpacketStats(t.listener, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	overflow, overflowErr := t.Overflow()
-	err = errors.Join(err, errors.Join(t.errs...), statsErr, overflowErr, unix.Close(t.listener))
+	err = errors.Join(err, t.failed(), statsErr, overflowErr, unix.Close(t.listener))
 	if err != nil {
 		return nil, fmt.Errorf("traffic to %s: %w", t.to.Port, err)
 	}
@@ -218,6 +218,13 @@ func (t *Traffic) fail(err error) {
 	t.errs = append(t.errs, err)
 }
 
+// failed returns why the sending or the counting has ended early, or nil.
+func (t *Traffic) failed() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return errors.Join(t.errs...)
+}
+
 // sendDue catches up with the stream's rate.
 func (s *stream) sendDue() error {
 	interval := time.Second / time.Duration(s.Rate)
@@ -235,9 +242,14 @@ func (s *stream) sendDue() error {
 	return nil
 }
 
+// sendNumber sends one frame. One that the guest's interface discards, because the
+// link is down, is a frame that was sent and lost.
 func (s *stream) sendNumber(n uint32) error {
 	binary.BigEndian.PutUint32(s.frame[len(s.frame)-4:], n)
-	return s.From.Send(s.frame)
+	if err := s.From.Send(s.frame); !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.ENETDOWN) {
+		return err
+	}
+	return nil
 }
 
 // count receives until it is told to end.
