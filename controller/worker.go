@@ -53,6 +53,7 @@ type worker struct {
 	released bool          // nothing of ours is left on the switch
 	foreign  int           // flows of others in our tables that take precedence
 	exposed  *exposure     // the last one
+	checked  time.Time     // when the fragment mode was last read
 	compared time.Time     // when the last comparison ended
 	told     time.Time     // when the switch last told of a change by others
 	took     time.Duration // what it took
@@ -105,7 +106,7 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) wait(ctx context.Context, again <-chan time.Time) {
 	var check <-chan time.Time
 	if w.inSync {
-		timer := time.NewTimer(w.untilCheck())
+		timer := time.NewTimer(time.Until(w.checked.Add(w.check)))
 		defer timer.Stop()
 		check = timer.C
 	}
@@ -130,20 +131,20 @@ func (w *worker) wait(ctx context.Context, again <-chan time.Time) {
 		case <-disturbed:
 			w.inSync, w.told = false, time.Now()
 		case <-check:
-			w.inSync = false
+			w.inSync = !w.compareDue()
 		}
 		return
 	}
 }
 
-// untilCheck returns the time until the next comparison that nothing asks for.
-func (w *worker) untilCheck() time.Duration {
+// compareDue reports whether it is time for a comparison that nothing asks for.
+func (w *worker) compareDue() bool {
 	interval := w.check
 	if w.watches {
 		// The switch tells of changes; what is left is to make sure.
 		interval = max(interval, checkShare*w.took)
 	}
-	return time.Until(w.compared.Add(interval))
+	return time.Since(w.compared) >= interval-w.check/2 // at the check that is nearest
 }
 
 // lost returns a channel that is closed when the session ends; nil without one.
@@ -247,6 +248,13 @@ func (w *worker) achieve(ctx context.Context, t *target) error {
 	}
 	if w.failModeChanged(t) {
 		w.inSync = false // Open vSwitch has cleared all flows
+	}
+	if !w.inSync || time.Since(w.checked) >= w.check {
+		// The one thing that the switch never tells of. Asking costs little.
+		if err := w.ensureFragmentMode(ctx); err != nil {
+			return err
+		}
+		w.checked = time.Now()
 	}
 	if err := w.program(ctx, t); err != nil {
 		return err
@@ -371,9 +379,6 @@ func (w *worker) synchronise(ctx context.Context, drift bool) (metrics.Result, e
 	began := time.Now()
 	known := latest(w.compared, w.told)
 	defer func() { w.compared = time.Now(); w.took = w.compared.Sub(began) }()
-	if err := w.ensureFragmentMode(ctx); err != nil {
-		return "", err
-	}
 	all, err := w.conn.Flows(ctx, 0, 0)
 	if err != nil {
 		return "", err
