@@ -29,6 +29,10 @@ type Config struct {
 	Version       string        // shown by Metrics
 	CheckInterval time.Duration // 0 means DefaultCheckInterval
 	Log           *logrus.Logger
+
+	// Health is called at every turn of the main loop, at least every few seconds
+	// while that turns. It must not block. nil: nobody wants to know.
+	Health func(Health)
 }
 
 // ManagementSocket returns the path of a bridge's management socket.
@@ -111,6 +115,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	wg.Go(func() { failed <- a.source.Run(ctx) })
 	resync := time.NewTimer(a.config.CheckInterval)
 	defer resync.Stop()
+	beat := time.NewTicker(beatInterval)
+	defer beat.Stop()
 	resynced := false
 	for {
 		began := time.Now()
@@ -127,6 +133,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-a.source.Changed():
 		case <-a.report:
 		case <-retry:
+		case <-beat.C:
 		case <-resync.C:
 			a.source.Resync() // an event may have been lost
 			resynced = true
@@ -138,6 +145,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // It returns a channel that fires when writing should be tried again.
 func (a *Agent) look(ctx context.Context, wg *sync.WaitGroup) <-chan time.Time {
 	host, connected := a.source.Host()
+	defer func() { a.beat(connected) }()
 	if host == nil {
 		return nil
 	}
