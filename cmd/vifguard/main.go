@@ -67,5 +67,7 @@ OVSDB that the agent works from, and also work while it is down.
 		newGuard(&o), newRelease(&o), newObserve(&o), newEnforce(&o), newSet(&o), newUnset(&o),
 		newLibvirtHook(&o), newVersion(),
 	)
+	root.AddCommand(generators()...)
+	o.complete(root)
 	return root
 }

@@ -4,37 +4,41 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
 	"github.com/vifguard/vifguard/controller"
 )
 
 func newRun(o *options) *cobra.Command {
-	var level, metricsAddress string
+	var level, format, metricsAddress string
 	var check time.Duration
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the agent",
 		Long: `Run the agent: program every guarded bridge of this host as OVSDB asks, keep it that
 way, and report in OVSDB. It waits for Open vSwitch when that isn't there yet.
-SIGTERM and SIGINT end it; the flows stay, so protection goes on without it.`,
+SIGTERM and SIGINT end it; the flows stay, so protection goes on without it.
+
+Started by systemd with Type=notify it says that it is ready once every guarded bridge
+was compared with OVSDB, what it is waiting for, and, when a watchdog asks for that,
+that its main loop turns.`,
 		Example: `  vifguard run
   vifguard run --log-level debug
   vifguard run --ovsdb unix:/usr/local/var/run/openvswitch/db.sock`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log := logrus.New()
-			log.SetOutput(cmd.ErrOrStderr())
-			l, err := logrus.ParseLevel(level)
+			log, err := newLog(cmd.ErrOrStderr(), level, format)
 			if err != nil {
-				return fmt.Errorf("--log-level: %q is not a level (want error, warn, info or debug)", level)
+				return err
 			}
-			log.SetLevel(l)
 			if check < 100*time.Millisecond {
 				return fmt.Errorf("--check-interval: %s is too short (want at least 100ms)", check)
 			}
-			agent, err := controller.New(controller.Config{Endpoint: o.endpoint, RunDir: o.runDir, CheckInterval: check, Version: version(), Log: log})
+			notify := newNotifier(log)
+			agent, err := controller.New(controller.Config{
+				Endpoint: o.endpoint, RunDir: o.runDir, CheckInterval: check,
+				Version: version(), Log: log, Health: notify.health,
+			})
 			if err != nil {
 				return err
 			}
@@ -45,11 +49,13 @@ SIGTERM and SIGINT end it; the flows stay, so protection goes on without it.`,
 			defer stop()
 			log.WithField("ovsdb", o.endpoint).Infof("vifguard %s", version())
 			err = agent.Run(cmd.Context())
+			notify.stopping()
 			log.Info("stopped; flows stay in force")
 			return err
 		},
 	}
 	cmd.Flags().StringVar(&level, "log-level", "info", "error, warn, info or debug")
+	cmd.Flags().StringVar(&format, "log-format", "auto", "text, json, journal (lines for systemd's journal), or auto: text on a terminal, journal when standard error is the journal, json elsewhere")
 	cmd.Flags().DurationVar(&check, "check-interval", controller.DefaultCheckInterval, "time between two comparisons with the switch's real flows")
 	cmd.Flags().StringVar(&metricsAddress, "metrics-address", "127.0.0.1:9479", "where Prometheus finds metrics: HOST:PORT or unix:PATH; empty for nowhere")
 	return cmd

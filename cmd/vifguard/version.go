@@ -8,8 +8,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// release is set by the linker: -X main.release=1.2.3.
-var release = ""
+// Set by the linker: -X main.release=1.2.3 -X main.commit=….
+var (
+	release = ""
+	commit  = ""
+)
 
 // version returns the release, or what the Go toolchain knows of the build.
 func version() string {
@@ -24,17 +27,40 @@ func version() string {
 
 // versionResult is the JSON output of version. Its schema is stable.
 type versionResult struct {
-	Version  string `json:"version"`
-	Go       string `json:"go"`
-	Platform string `json:"platform"` // operating system and architecture
+	Version     string `json:"version"`
+	Commit      string `json:"commit,omitempty"` // of git; missing when it was built without
+	Go          string `json:"go"`
+	Platform    string `json:"platform"`              // operating system and architecture
+	LibOVSDB    string `json:"libovsdb,omitempty"`    // version of the OVSDB library
+	LibOpenFlow string `json:"libopenflow,omitempty"` // version of the OpenFlow library
+}
+
+func newVersionResult() versionResult {
+	v := versionResult{
+		Version: version(), Commit: commit,
+		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	for _, m := range info.Deps {
+		switch m.Path {
+		case "github.com/ovn-org/libovsdb":
+			v.LibOVSDB = m.Version
+		case "github.com/contiv/libOpenflow":
+			v.LibOpenFlow = m.Version
+		}
+	}
+	return v
 }
 
 func newVersion() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
-		Long:  "Print the version of this program. The agent logs its own when it starts.",
+		Short: "Print the version, and what it was built from",
+		Long:  "Print the version of this program and what it was built from. The agent logs its own\nversion when it starts.",
 		Example: `  vifguard version
   vifguard version -o json`,
 		Args: arguments(0, 0),
@@ -42,11 +68,16 @@ func newVersion() *cobra.Command {
 			if err := checkFormat(cmd, format, "text"); err != nil {
 				return err
 			}
+			out, v := cmd.OutOrStdout(), newVersionResult()
 			if format == "json" {
-				return printJSON(cmd.OutOrStdout(), versionResult{version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
+				return printJSON(out, v)
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "vifguard", version())
-			return err
+			fmt.Fprintf(out, "vifguard %s\n", v.Version)
+			if v.Commit != "" {
+				fmt.Fprintf(out, "commit %s\n", v.Commit)
+			}
+			fmt.Fprintf(out, "%s %s, libovsdb %s, libOpenflow %s\n", v.Go, v.Platform, v.LibOVSDB, v.LibOpenFlow)
+			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", outputUsage)

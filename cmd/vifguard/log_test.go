@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+func TestJournalLines(t *testing.T) {
+	var out bytes.Buffer
+	log, err := newLog(&out, "debug", "journal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.WithField("port", "tap1").WithField("bridge", "br0").WithField("checks", "mac,arp").Info("VIF programmed")
+	log.WithField("error", `"oops" is no address`).Warn("VIF has metadata that can't be used")
+	log.WithField("empty", "").Error("an error")
+	log.Debug("detail")
+	// Values come out of OVSDB, so whoever writes there may try to forge a line.
+	log.WithField("vm", "a\n<0>forged").Info("one\n<0>line")
+	want := `<6>VIF programmed bridge=br0 checks=mac,arp port=tap1
+<4>VIF has metadata that can't be used error="\"oops\" is no address"
+<3>an error empty=""
+<7>detail
+<6>one <0>line vm="a\n<0>forged"
+`
+	if d := cmp.Diff(want, out.String()); d != "" {
+		t.Errorf("lines (-want +got):\n%s", d)
+	}
+}
+
+func TestLogFormats(t *testing.T) {
+	for format, want := range map[string]func(string) bool{
+		"text": func(s string) bool {
+			return strings.Contains(s, "msg=hello") && strings.Contains(s, "time=") && !strings.Contains(s, "\x1b")
+		},
+		"json":    isJSON,
+		"auto":    isJSON, // neither a terminal nor the journal
+		"journal": func(s string) bool { return s == "<6>hello\n" },
+	} {
+		var out bytes.Buffer
+		log, err := newLog(&out, "info", format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("hello")
+		if !want(out.String()) {
+			t.Errorf("--log-format %s: %q", format, out.String())
+		}
+	}
+	for _, bad := range [][2]string{{"info", "xml"}, {"loud", "text"}} {
+		if _, err := newLog(&bytes.Buffer{}, bad[0], bad[1]); err == nil || !strings.Contains(err.Error(), "want") {
+			t.Errorf("level %s, format %s: error %v", bad[0], bad[1], err)
+		}
+	}
+}
+
+func isJSON(s string) bool {
+	var line struct{ Level, Msg, Time string }
+	return json.Unmarshal([]byte(s), &line) == nil && line.Level == "info" && line.Msg == "hello" && line.Time != ""
+}
+
+func TestTextWithColoursOnATerminal(t *testing.T) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		noColour string
+		colours  bool
+	}{{"", true}, {"1", false}} {
+		t.Setenv("NO_COLOR", c.noColour)
+		tty, err := openTerminal(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, err := newLog(tty, "info", "auto")
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("hello")
+		b := make([]byte, 4096)
+		n, err := master.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(b[:n]); !strings.Contains(got, "hello") || strings.Contains(got, "\x1b[") != c.colours {
+			t.Errorf("NO_COLOR=%q: %q", c.noColour, got)
+		}
+		tty.Close()
+	}
+}
+
+// openTerminal opens the other end of a pseudo-terminal, without making it the one that
+// controls this process.
+func openTerminal(number int) (*os.File, error) {
+	return os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
+}
