@@ -6,14 +6,16 @@ CACHE   := $(CURDIR)/.cache
 LINT    := $(CACHE)/bin/golangci-lint-v2.15.0
 PROMTOOL := $(CACHE)/bin/promtool
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=NO_COLOR)
 
 # The version comes from git describe: Go's own stamp fails in a checkout that
 # belongs to another user.
-BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)'
+FLAGS := -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION) -X main.commit=$(COMMIT)'
+BUILD := CGO_ENABLED=0 $(GO) build $(FLAGS)
 TEST  := PATH="$(CACHE)/bin:$$PATH" $(GO) test -count=1 $(TESTFLAGS)
 
-.PHONY: build demo test race fuzz soak guides-test lint clean help
+.PHONY: build demo test race fuzz soak guides-test package-test deb man lint clean help
 
 build: ## build bin/vifguard (the default)
 	$(BUILD) -o $(BIN)/vifguard ./cmd/vifguard
@@ -44,6 +46,19 @@ guides-test: ## try docs/guides/libvirt.md with a real libvirtd (root; downloads
 	test/libvirt/root.sh $(CACHE)/libvirt-root $(MIRROR)
 	$(TEST) ./test/libvirt -v -libvirt.root=$(CACHE)/libvirt-root
 
+package-test: ## install, upgrade and purge the Debian package in a container (with Docker)
+	packaging/deps.sh deb
+	$(TEST) ./test/package -tags packagetest -v -timeout 0
+
+deb: build man ## build the Debian package, in bin/deb
+	packaging/deps.sh deb
+	VERSION='$(VERSION)' packaging/deb.sh $(BIN) $(BIN)/deb
+
+man: ## write the manual pages, in bin/man
+	rm -rf $(BIN)/man
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git show -s --format=%ct 2>/dev/null || stat -c %Y go.mod)} \
+		CGO_ENABLED=0 $(GO) run $(FLAGS) -tags man ./cmd/vifguard man $(BIN)/man
+
 lint: $(LINT) ## run go vet and golangci-lint
 	$(GO) vet ./...
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(LINT) run ./...
@@ -65,4 +80,4 @@ clean: ## remove everything that was built
 	rm -rf $(BIN) $(CACHE)
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'

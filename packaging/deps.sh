@@ -5,6 +5,7 @@
 #   test   the same: what the tests need
 #   race   a C compiler, which Go's race detector needs
 #   guides what makes a Debian with libvirt in a directory
+#   deb    what builds the Debian package, and what checks it
 #
 # Nothing happens when nothing is missing. No service is started: the demo and the
 # tests run daemons of their own.
@@ -44,8 +45,14 @@ for purpose; do
 		need unshare util-linux
 		need nsenter util-linux
 		;;
+	deb)
+		need dpkg-buildpackage dpkg-dev
+		need dh debhelper
+		need lintian lintian
+		need debootstrap debootstrap
+		;;
 	*)
-		echo "deps.sh: unknown purpose \"$purpose\" (want demo, test, race or guides)" >&2
+		echo "deps.sh: unknown purpose \"$purpose\" (want demo, test, race, guides or deb)" >&2
 		exit 2
 		;;
 	esac
