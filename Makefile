@@ -48,7 +48,7 @@ guides-test: ## try docs/guides/libvirt.md with a real libvirtd (root; downloads
 
 package-test: ## install, upgrade and purge the Debian package in a container (with Docker)
 	packaging/deps.sh deb
-	$(TEST) ./test/package -tags packagetest -v -timeout 0
+	$(TEST) ./test/package -tags packagetest -timeout 0
 
 deb: build man ## build the Debian package, in bin/deb
 	packaging/deps.sh deb

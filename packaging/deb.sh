@@ -43,6 +43,7 @@ mkdir -p "$tree/built/docs" "$tree/built/completions/bash" "$tree/built/completi
 cp -R packaging/debian "$tree/"
 cp packaging/systemd/vifguard.service "$tree/debian/"
 cp -R packaging/systemd/examples "$tree/built/"
+cp packaging/prometheus/alerts.yml packaging/grafana/vifguard.json "$tree/built/examples/"
 cp -R "$built/man" "$tree/built/"
 cp "$built/vifguard" "$tree/built/"
 cp README.md docs/*.md "$tree/built/docs/"

@@ -104,6 +104,10 @@ func (h *host) guard(t *testing.T) {
 	if !strings.Contains(log, "VIF programmed bridge=br0 checks=mac,arp,ip port=tap-alice state=enforced") || strings.Contains(log, "<6>") {
 		t.Errorf("the journal:\n%s", log)
 	}
+	metrics := h.must(`bash -c 'exec 3<>/dev/tcp/127.0.0.1/9479; printf "GET /metrics HTTP/1.0\r\n\r\n" >&3; cat <&3'`)
+	if !strings.Contains(metrics, `vifguard_`) || !strings.Contains(metrics, `bridge="br0"`) {
+		t.Errorf("metrics:\n%s", metrics)
+	}
 	out := h.must(`bash -c '. /usr/share/bash-completion/bash_completion; . /usr/share/bash-completion/completions/vifguard
 		COMP_WORDS=(vifguard explain tap-a); COMP_CWORD=2; COMP_LINE="vifguard explain tap-a"; COMP_POINT=${#COMP_LINE}
 		__start_vifguard 2>/dev/null; echo "${COMPREPLY[@]}"'`)
