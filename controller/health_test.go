@@ -1,13 +1,11 @@
 package controller_test
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
 
 	"github.com/vifguard/vifguard/controller"
 )
@@ -24,23 +22,9 @@ type health struct {
 func (h *host) runWithHealth(runDir string) *health {
 	h.t.Helper()
 	is := &health{host: h}
-	log := logrus.New()
-	log.SetOutput(h.log)
-	agent, err := controller.New(controller.Config{
-		Endpoint: h.Endpoint(), RunDir: runDir, CheckInterval: never, Log: log,
+	h.start(controller.Config{
+		RunDir: runDir, CheckInterval: never,
 		Health: func(now controller.Health) { is.last.Store(&now); is.turns.Add(1) },
-	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- agent.Run(ctx) }()
-	h.t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			h.t.Errorf("the agent: %v", err)
-		}
 	})
 	return is
 }

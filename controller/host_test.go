@@ -44,10 +44,16 @@ func newHost(t *testing.T) *host {
 // everything by itself, unless check says otherwise.
 func (h *host) run(check time.Duration) {
 	h.t.Helper()
-	log := logrus.New()
-	log.SetOutput(h.log)
-	log.SetLevel(logrus.InfoLevel)
-	a, err := controller.New(controller.Config{Endpoint: h.Endpoint(), CheckInterval: check, Version: "test", Log: log})
+	h.start(controller.Config{CheckInterval: check, Version: "test"})
+}
+
+// start starts an agent on this switch.
+func (h *host) start(c controller.Config) {
+	h.t.Helper()
+	c.Endpoint = h.Endpoint()
+	c.Log = logrus.New()
+	c.Log.SetOutput(h.log)
+	a, err := controller.New(c)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func (h *host) install(t *testing.T, deb string) {
 	if out := h.must("systemd-analyze verify vifguard.service"); out != "" {
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
-	if out := h.must("systemd-analyze --no-pager --threshold=20 security vifguard.service | tail -1"); !strings.Contains(out, "exposure level") {
+	if out := h.must("systemd-analyze --no-pager --threshold=25 security vifguard.service | tail -1"); !strings.Contains(out, "exposure level") {
 		t.Errorf("systemd-analyze security: %s", out)
 	}
 	if out := h.must("vifguard version"); !strings.HasPrefix(out, "vifguard v0.1.0-rc1\n") {
