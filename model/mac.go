@@ -30,6 +30,19 @@ func ParseMAC(s string) (MAC, error) {
 
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
+// MarshalText writes the address as String does, for JSON.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads any 48-bit address, also those that [ParseMAC] refuses.
+func (m *MAC) UnmarshalText(b []byte) error {
+	hw, err := net.ParseMAC(string(b))
+	if err != nil || len(hw) != len(m) {
+		return fmt.Errorf("%q is not a MAC address (want e.g. 52:54:00:12:34:56)", b)
+	}
+	*m = MAC(hw)
+	return nil
+}
+
 // IsGroup reports whether m is a multicast or broadcast address.
 func (m MAC) IsGroup() bool { return m[0]&1 != 0 }
 

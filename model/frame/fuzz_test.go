@@ -12,11 +12,17 @@ import (
 // maxProblem is longer than every problem.
 const maxProblem = 160
 
+// maxKind is how long the words of a claim can be.
+const maxKind = 40
+
 // checkFrame holds for every frame: its texts are short and have only printable
 // ASCII characters.
 func checkFrame(t *testing.T, f *Frame) {
 	t.Helper()
 	checkText(t, f.String(), maxLine)
+	if c := f.Claim(); c != f.Claim() || len(c.Kind) > maxKind || len(c.VLANs) > maxKind {
+		t.Errorf("claim %+v", c)
+	}
 	for _, problem := range f.Problems {
 		checkText(t, problem, maxProblem)
 	}
