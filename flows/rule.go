@@ -70,11 +70,12 @@ const (
 
 // Actions is what a rule does: first it loads, then it sends the packet on.
 type Actions struct {
-	Load  *uint32 // replaces the whole register
-	Blame Reason  // replaces the blame; NoReason leaves it
-	Set   Flags   // sets these flags; at most one
-	Next  Next
-	Stage Stage
+	Load   *uint32 // replaces the whole register
+	Blame  Reason  // replaces the blame; NoReason leaves it
+	Set    Flags   // sets these flags; at most one
+	Sample *Sample // also sends the packet to the agent; nil for not
+	Next   Next
+	Stage  Stage
 }
 
 // Rule is one OpenFlow flow, independent of where the bridge's pipeline starts.

@@ -35,6 +35,9 @@ func (r *Rule) ActionText(p Pipeline) string {
 		end := l.Offset + l.Bits - 1
 		words = append(words, fmt.Sprintf("load:0x%x->NXM_NX_REG%d[%d..%d]", l.Value, Register, l.Offset, end))
 	}
+	if r.Actions.Sample != nil {
+		words = append(words, r.Actions.Sample.text())
+	}
 	switch a := r.Actions; {
 	case a.Next == Goto:
 		words = append(words, fmt.Sprintf("goto_table:%d", p.Table(a.Stage)))
@@ -44,7 +47,7 @@ func (r *Rule) ActionText(p Pipeline) string {
 		words = append(words, fmt.Sprintf("resubmit(,%d)", p.Exit))
 	case a.Next == Leave:
 		words = append(words, "NORMAL")
-	default:
+	case a.Sample == nil:
 		words = append(words, "drop")
 	}
 	return strings.Join(words, ",")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	of "github.com/contiv/libOpenflow/openflow13"
 )
@@ -31,7 +32,8 @@ type Conn struct {
 	nextXID uint32
 	bundles uint32 // bundle identifiers used so far
 
-	disturbed chan struct{} // capacity 1
+	disturbed chan struct{}           // capacity 1
+	samples   atomic.Pointer[samples] // nil until Subscribe
 
 	mu       sync.Mutex
 	waiting  []*request
@@ -135,7 +137,7 @@ func (c *Conn) read(r io.Reader) {
 			go c.echo(m) // reading must go on while a large request is being written
 			continue
 		}
-		if !c.dispatch(m) {
+		if !c.sampled(m) && !c.dispatch(m) {
 			c.notice(m)
 		}
 	}

@@ -119,6 +119,9 @@ func instructions(r *flows.Rule, p flows.Pipeline) []of.Instruction {
 		dst := matchField(flows.Field{ID: flows.FieldRegister, Value: make([]byte, 4)})
 		add(of.NewNXActionRegLoad(ofsNbits, &dst, uint64(l.Value)))
 	}
+	if r.Actions.Sample != nil {
+		add(newSample(r.Actions.Sample))
+	}
 	switch a := &r.Actions; {
 	case a.Next == flows.Again:
 		add(of.NewNXActionResubmitTableAction(nxInPort, p.Table(a.Stage)))

@@ -119,8 +119,8 @@ func flowStatsRequest(cookie, mask uint64, xid uint32) ([]byte, error) {
 	return marshal(m)
 }
 
-func setConfig(flags uint16, xid uint32) ([]byte, error) {
+func setConfig(flags, missSendLen uint16, xid uint32) ([]byte, error) {
 	m := of.NewSetConfig()
-	m.Xid, m.Flags = xid, flags
+	m.Xid, m.Flags, m.MissSendLen = xid, flags, missSendLen
 	return marshal(m)
 }

@@ -27,14 +27,11 @@ type Flow struct {
 // parseFlowStats reads one part of a flow multipart reply; more says that further
 // parts follow. It copies what it keeps.
 func parseFlowStats(m message) (list []Flow, more bool, err error) {
-	if len(m) < multipartLen {
-		return nil, false, errTruncated
+	body, more, err := parseMultipart(m, of.MultipartType_Flow)
+	if err != nil {
+		return nil, false, err
 	}
-	if kind := binary.BigEndian.Uint16(m[headerLen:]); kind != of.MultipartType_Flow {
-		return nil, false, fmt.Errorf("multipart reply of type %d where flows were asked for", kind)
-	}
-	more = binary.BigEndian.Uint16(m[headerLen+2:])&of.OFPMPF_REPLY_MORE != 0
-	for body := m[multipartLen:]; len(body) > 0; {
+	for len(body) > 0 {
 		if len(body) < flowStatsLen {
 			return nil, false, errTruncated
 		}

@@ -44,9 +44,6 @@ func (c *Conn) Flows(ctx context.Context, cookie, mask uint64) ([]Flow, error) {
 	var all []Flow
 	err := c.simple(ctx, func(xid uint32) ([]byte, error) { return flowStatsRequest(cookie, mask, xid) },
 		func(m message) (bool, error) {
-			if err := expect(m, of.Type_MultiPartReply); err != nil {
-				return true, err
-			}
 			part, more, err := parseFlowStats(m)
 			all = append(all, part...)
 			return !more, err
@@ -85,7 +82,7 @@ func (c *Conn) FragmentMode(ctx context.Context) (mode uint16, err error) {
 // force.
 func (c *Conn) SetFragmentMode(ctx context.Context, mode uint16) error {
 	return c.send(ctx, 2, func(xid uint32) error {
-		b, err := setConfig(mode, xid)
+		b, err := setConfig(mode, c.missSendLen(), xid)
 		if err != nil {
 			return err
 		}
