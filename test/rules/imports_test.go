@@ -20,10 +20,12 @@ var allowed = map[string]struct {
 	"flows":                {own: []string{"model"}},
 	"ovsdb":                {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/cenkalti/rpc2", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
 	"controller/openflow":  {own: []string{"flows"}, third: []string{"github.com/contiv/libOpenflow"}},
+	"controller/events":    {own: []string{"model", "model/frame"}},
+	"controller/control":   {own: []string{"controller/events"}},
 	"controller/unixctl":   {},
 	"controller/metrics":   {third: []string{"github.com/prometheus/client_golang"}},
 	"cmd/vifguard/libvirt": {own: []string{"model"}},
-	"controller":           {own: []string{"controller/metrics", "controller/openflow", "controller/unixctl", "flows", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
+	"controller":           {own: []string{"controller/control", "controller/events", "controller/metrics", "controller/openflow", "controller/unixctl", "flows", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
 }
 
 // pure lists the packages that are functions of values.

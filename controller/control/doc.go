@@ -1,0 +1,10 @@
+// Package control is the agent's control socket: HTTP over a unix socket, for the
+// vifguard command and for whoever has read access on the host.
+//
+//	GET /drops            recent drop events, one JSON object a line (events.Event)
+//	GET /drops?follow=1   the same, and then every further one as it comes
+//	GET /drops?port=tap1  only those of one port
+//	GET /claims           what each VIF has claimed (events.Report)
+//
+// A reader that doesn't keep up is cut off: nothing in the agent waits for one.
+package control
