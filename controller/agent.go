@@ -28,6 +28,9 @@ type Config struct {
 	RunDir        string        // directory of the bridges' management sockets; "" means that of Endpoint
 	Version       string        // shown by Metrics
 	CheckInterval time.Duration // 0 means DefaultCheckInterval
+	SampleRate    int           // refused packets per second and VIF that the switch sends to the agent at most; 0 for none
+	ControlSocket string        // path of the control socket; "" for none
+	StateDir      string        // directory of what survives a restart of the agent; "" for none
 	Log           *logrus.Logger
 
 	// Health is called at every turn of the main loop, at least every few seconds
@@ -62,6 +65,7 @@ type Agent struct {
 	workers map[string]*running // by bridge name
 	told    map[string]told     // by Interface row UUID
 	retry   retry               // of writing status
+	drops   *drops
 }
 
 // running is a worker and the means to end it.
@@ -85,6 +89,9 @@ func New(c Config) (*Agent, error) {
 	if c.Log == nil {
 		return nil, errors.New("an agent needs a logger")
 	}
+	if c.SampleRate < 0 || c.SampleRate > maxSampleRate {
+		return nil, fmt.Errorf("a sample rate of %d packets per second can't be used (want 0 to %d)", c.SampleRate, maxSampleRate)
+	}
 	log := logrus.NewEntry(c.Log)
 	host, err := os.Hostname()
 	if err != nil {
@@ -97,6 +104,7 @@ func New(c Config) (*Agent, error) {
 		report:  make(chan struct{}, 1),
 		workers: make(map[string]*running),
 		told:    make(map[string]told),
+		drops:   newDrops(log),
 	}
 	a.metrics = metrics.New(c.Version, a.state)
 	a.publishWorkers()
@@ -107,6 +115,7 @@ func New(c Config) (*Agent, error) {
 // as they are. It waits for Open vSwitch as long as that takes, but not for another
 // agent that works there: then it returns an *ovsdb.LockedError.
 func (a *Agent) Run(ctx context.Context) error {
+	defer a.drops.open(a.config.ControlSocket, a.config.StateDir)()
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -182,6 +191,7 @@ func (a *Agent) aim(ctx context.Context, wg *sync.WaitGroup, t *target) {
 	if r == nil {
 		workerCtx, cancel := context.WithCancel(ctx)
 		w := newWorker(name, ManagementSocket(a.config.RunDir, name), a.config.CheckInterval, a.log, a.metrics.Bridge(name), func() { poke(a.report) })
+		w.sampling = newSampling(a.config.SampleRate, w, a.drops)
 		r = &running{worker: w, cancel: cancel}
 		a.workers[name] = r
 		a.publishWorkers()

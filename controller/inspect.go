@@ -138,9 +138,17 @@ func inspectRules(rules []flows.Rule, t *target, have map[flows.Key]*openflow.Fl
 	for i, r := range rules {
 		list[i].Rule = r
 		want, err := openflow.Encode(&r, t.pipeline())
-		if f := have[want.Key]; err == nil && f != nil {
-			list[i].Installed = f.Entry == want
-			list[i].Packets = f.Packets
+		f := have[want.Key]
+		if err != nil || f == nil {
+			continue
+		}
+		list[i].Installed = f.Entry == want
+		list[i].Packets = f.Packets
+		// Whether the switch sends samples is up to the agent, and means nothing for what
+		// it lets pass.
+		sampling := flows.Sampled(rules[i : i+1])[0]
+		if with, err := openflow.Encode(&sampling, t.pipeline()); err == nil && f.Entry == with {
+			list[i] = RuleInspection{Rule: sampling, Installed: true, Packets: f.Packets}
 		}
 	}
 	return list

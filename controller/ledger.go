@@ -38,26 +38,29 @@ type vif struct {
 
 	refused []flows.Entry  // entries that the switch refused, while they are still asked for
 	refusal *model.Problem // why
+
+	sampled bool // entries that count send samples too
 }
 
 // ledger remembers, for one bridge, what each port's inputs lead to. Its contents are
 // a function of the target and of what the switch refused: starting from an empty
 // ledger gives the same flows.
 type ledger struct {
-	target *target
-	shared []flows.Entry
-	vifs   map[string]*vif // by Interface row UUID
+	target  *target
+	sampled bool // entries that count send samples too
+	shared  []flows.Entry
+	vifs    map[string]*vif // by Interface row UUID
 }
 
 // change is the flows that an update replaced, and what they were replaced by.
 type change struct{ old, new []flows.Entry }
 
 // update brings the ledger to a target and returns what changed.
-func (l *ledger) update(t *target) (change, error) {
+func (l *ledger) update(t *target, sampled bool) (change, error) {
 	var c change
-	all := l.target == nil || !sameConfig(l.target, t)
+	all := l.target == nil || l.sampled != sampled || !sameConfig(l.target, t)
 	if all {
-		shared, err := openflow.EncodeAll(flows.Shared(), t.pipeline())
+		shared, err := encode(flows.Shared(), t, sampled)
 		if err != nil {
 			return c, err
 		}
@@ -73,7 +76,7 @@ func (l *ledger) update(t *target) (change, error) {
 			next[row.UUID] = was
 			continue
 		}
-		is, err := compile(t, row, was)
+		is, err := compile(t, row, was, sampled)
 		if err != nil {
 			return c, err
 		}
@@ -88,8 +91,16 @@ func (l *ledger) update(t *target) (change, error) {
 			c.old = append(c.old, was.entries...)
 		}
 	}
-	l.vifs, l.target = next, t
+	l.vifs, l.target, l.sampled = next, t, sampled
 	return c, nil
+}
+
+// encode encodes rules, with samples of what they count or without.
+func encode(rules []flows.Rule, t *target, sampled bool) ([]flows.Entry, error) {
+	if sampled {
+		rules = flows.Sampled(rules)
+	}
+	return openflow.EncodeAll(rules, t.pipeline())
 }
 
 // sameConfig reports whether two targets differ in single ports at most.
@@ -101,9 +112,9 @@ func sameConfig(a, b *target) bool {
 
 // compile resolves and compiles one port. Flows that the switch refused before are
 // not tried again: the port is blocked instead, until something else is asked for.
-func compile(t *target, row *model.Interface, was *vif) (*vif, error) {
+func compile(t *target, row *model.Interface, was *vif, sampled bool) (*vif, error) {
 	policy := model.Resolve(&t.config, t.profiles, row)
-	v := &vif{row: row, policy: &policy}
+	v := &vif{row: row, policy: &policy, sampled: sampled}
 	if err := v.compile(t); err != nil {
 		return nil, err
 	}
@@ -120,7 +131,7 @@ func (v *vif) compile(t *target) error {
 	}
 	port := flows.Port{VIF: flows.ParseVIFID(v.row.UUID), InPort: v.row.OFPort, Policy: v.policy}
 	var err error
-	v.entries, err = openflow.EncodeAll(flows.Compile(port), t.pipeline())
+	v.entries, err = encode(flows.Compile(port), t, v.sampled)
 	return err
 }
 

@@ -43,6 +43,8 @@ type worker struct {
 	events  *metrics.Bridge
 	changed func() // called after done was set
 
+	sampling *sampling // nil for none; only touched by run
+
 	// Below: only touched by run.
 	conn     *openflow.Conn
 	watched  *flows.Pipeline // of which tables the session was asked to tell changes
@@ -158,6 +160,7 @@ func (w *worker) lost() <-chan struct{} {
 func (w *worker) hangUp() {
 	if w.conn != nil {
 		w.conn.Close()
+		w.sampling.detach()
 		w.conn = nil
 	}
 	w.inSync = false
@@ -246,6 +249,9 @@ func (w *worker) achieve(ctx context.Context, t *target) error {
 	if err := w.watch(ctx, t.pipeline()); err != nil {
 		return err
 	}
+	if err := w.sampling.attach(ctx, w.conn); err != nil {
+		return err
+	}
 	if w.failModeChanged(t) {
 		w.inSync = false // Open vSwitch has cleared all flows
 	}
@@ -314,9 +320,17 @@ func (w *worker) failModeChanged(t *target) bool {
 func (w *worker) program(ctx context.Context, t *target) error {
 	for {
 		flipped := w.failModeChanged(t)
-		c, err := w.ledger.update(t)
+		c, err := w.ledger.update(t, w.sampling.enabled())
 		if err != nil {
 			return err
+		}
+		ready, err := w.sampling.prepare(ctx, &w.ledger, w.inSync)
+		if err != nil {
+			return err
+		}
+		if !ready {
+			w.inSync = false // the ledger asks for what the switch won't have
+			continue
 		}
 		began := time.Now()
 		var result metrics.Result
@@ -333,9 +347,15 @@ func (w *worker) program(ctx context.Context, t *target) error {
 		if !errors.As(err, &rejected) {
 			w.inSync = err == nil
 			w.resumed = w.resumed || w.inSync
+			if err == nil {
+				err = w.sampling.settle(ctx, &w.ledger)
+			}
 			return err
 		}
 		w.inSync = false // the ledger is ahead of the switch
+		if w.sampling.blamed(rejected) {
+			continue
+		}
 		if err := w.block(rejected, t); err != nil {
 			return err
 		}
@@ -384,7 +404,7 @@ func (w *worker) synchronise(ctx context.Context, drift bool) (metrics.Result, e
 		return "", err
 	}
 	own := w.look(all)
-	changes := flows.Diff(w.ledger.entries(), own)
+	changes := w.sampling.renew(flows.Diff(w.ledger.entries(), own), &w.ledger)
 	if len(changes) == 0 {
 		w.see(func(s *sight) { s.success = time.Now() })
 		return metrics.Unchanged, nil

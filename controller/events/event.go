@@ -61,7 +61,7 @@ func (s *Sample) event(now time.Time) Event {
 
 // String writes the event in one line of printable characters.
 func (e *Event) String() string {
-	return e.Time.UTC().Format(time.RFC3339) + " " + e.where() + " " + e.what()
+	return e.Time.UTC().Format(time.RFC3339) + " " + e.where() + " " + e.Text()
 }
 
 // where names the port and its VM. The names are the orchestrator's, so they are
@@ -77,7 +77,8 @@ func (e *Event) where() string {
 	return s
 }
 
-func (e *Event) what() string {
+// Text says what happened, without time and place.
+func (e *Event) Text() string {
 	verb := "dropped"
 	if e.Passed {
 		verb = "would drop"

@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	of "github.com/contiv/libOpenflow/openflow13"
+
+	"github.com/vifguard/vifguard/flows"
 )
 
 // Numbers of OpenFlow 1.3 sections A.3.4.4 and A.3.5.14.
@@ -97,6 +100,19 @@ func (c *Conn) ModifyMeters(ctx context.Context, meters []Meter) error {
 // to them any more: it would go on with a meter that somebody else may get.
 func (c *Conn) DeleteMeters(ctx context.Context, meters []Meter) error {
 	return c.changeMeters(ctx, meterDelete, "delete", meters)
+}
+
+// deleteOwnMeters deletes vifguard's meters.
+func (c *Conn) deleteOwnMeters(ctx context.Context) error {
+	all, err := c.Meters(ctx)
+	if err != nil {
+		var refused *SwitchError
+		if errors.As(err, &refused) {
+			return nil // no meters at all
+		}
+		return err
+	}
+	return c.DeleteMeters(ctx, slices.DeleteFunc(all, func(m Meter) bool { return !flows.IsSampleMeter(m.ID) }))
 }
 
 func (c *Conn) changeMeters(ctx context.Context, command uint16, what string, meters []Meter) error {

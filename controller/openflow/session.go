@@ -253,14 +253,20 @@ func (c *Conn) control(ctx context.Context, id uint32, request, reply uint16) er
 // read.
 func (c *Conn) Release(ctx context.Context) (int, error) {
 	own, err := c.OwnFlows(ctx)
-	if err != nil || len(own) == 0 {
+	if err != nil {
 		return 0, err
+	}
+	if len(own) == 0 {
+		return 0, c.deleteOwnMeters(ctx)
 	}
 	have := make([]flows.Entry, len(own))
 	for i, f := range own {
 		have[i] = f.Entry
 	}
 	if err := c.Commit(ctx, flows.Diff(nil, have)); err != nil {
+		return 0, err
+	}
+	if err := c.deleteOwnMeters(ctx); err != nil {
 		return 0, err
 	}
 	mode, err := c.FragmentMode(ctx)
