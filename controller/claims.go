@@ -12,6 +12,9 @@ import (
 	"github.com/vifguard/vifguard/controller/events"
 )
 
+// DefaultStateDir is where packages keep what survives a restart.
+const DefaultStateDir = "/var/lib/vifguard"
+
 const (
 	saveInterval  = 30 * time.Second
 	maxClaimsFile = 64 << 20 // bytes; all limits of package events together stay below

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	of "github.com/contiv/libOpenflow/openflow13"
 	"github.com/sirupsen/logrus"
 
 	"github.com/vifguard/vifguard/controller/openflow"
@@ -255,7 +254,7 @@ func (s *sampling) blamed(rejected *openflow.RejectedError) bool {
 	if !s.enabled() || reason == flows.NoReason || rejected.Change.Op == flows.Delete {
 		return false
 	}
-	if rejected.Err.Type == of.ET_METER_MOD_FAILED && !s.retried {
+	if rejected.Err.AboutMeter() && !s.retried {
 		s.retried = true
 		return true
 	}

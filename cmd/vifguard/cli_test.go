@@ -63,7 +63,7 @@ func (c *console) agent() (stop func()) {
 	done := make(chan error, 1)
 	go func() {
 		root := newRoot()
-		root.SetArgs([]string{"--ovsdb", c.Endpoint(), "run", "--metrics-address", ""})
+		root.SetArgs([]string{"--ovsdb", c.Endpoint(), "run", "--metrics-address", "", "--control", c.control(), "--state-dir", filepath.Join(c.Dir, "state")})
 		root.SetErr(c.t.Output())
 		done <- root.ExecuteContext(ctx)
 	}()
@@ -74,6 +74,9 @@ func (c *console) agent() (stop func()) {
 		}
 	}
 }
+
+// control is the path of the agent's control socket.
+func (c *console) control() string { return filepath.Join(c.Dir, "control.sock") }
 
 func (c *console) awaitState(port, state string) {
 	c.t.Helper()
@@ -287,7 +290,7 @@ func TestSIGTERMLeavesTheFlows(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	agent := exec.Command(program, "run", "--ovsdb", c.Endpoint(), "--metrics-address", "")
+	agent := exec.Command(program, "run", "--ovsdb", c.Endpoint(), "--metrics-address", "", "--control", c.control(), "--state-dir", "")
 	agent.Stderr = t.Output()
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)

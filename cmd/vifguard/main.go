@@ -46,6 +46,7 @@ OVSDB that the agent works from, and also work while it is down.
   vifguard set tap1 --mac 52:54:00:12:34:56 --address 192.0.2.10
   vifguard status                                     one line a VIF
   vifguard explain tap1                               why it may send what
+  vifguard drops --follow                             what is dropped, why, and what it claimed
   vifguard trace tap1 FRAME                           what the switch does with a frame`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -63,7 +64,7 @@ OVSDB that the agent works from, and also work while it is down.
 	root.PersistentFlags().StringVar(&o.runDir, "rundir", "", "directory of the bridges' management sockets (default: that of the --ovsdb socket)")
 	root.AddCommand(
 		newRun(&o),
-		newStatus(&o), newExplain(&o), newTrace(&o), newVerify(&o), newAddresses(&o), newWait(&o),
+		newStatus(&o), newExplain(&o), newTrace(&o), newDrops(&o), newVerify(&o), newAddresses(&o), newWait(&o),
 		newGuard(&o), newRelease(&o), newObserve(&o), newEnforce(&o), newSet(&o), newUnset(&o),
 		newLibvirtHook(&o), newVersion(),
 	)

@@ -88,6 +88,10 @@ func (e *SwitchError) Error() string {
 	return fmt.Sprintf("the switch answered with error type %d code %d", e.Type, e.Code)
 }
 
+// AboutMeter reports whether a flow or a meter was refused because of a meter, such as
+// one that isn't there.
+func (e *SwitchError) AboutMeter() bool { return e.Type == of.ET_METER_MOD_FAILED && e.Experimenter == 0 }
+
 // experimenterError is the error type of errors that an experimenter defines; its
 // code is the experimenter's own type, the experimenter follows (OpenFlow 1.3 A.4.4).
 const experimenterError = 0xffff

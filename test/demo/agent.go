@@ -28,7 +28,7 @@ type agent struct {
 // aside.
 func startAgent(program, endpoint string) (*agent, error) {
 	a := &agent{done: make(chan struct{}), output: &tail{}}
-	cmd := exec.Command(program, "run", "--ovsdb", endpoint, "--metrics-address", "")
+	cmd := exec.Command(program, "run", "--ovsdb", endpoint, "--metrics-address", "", "--control", "", "--state-dir", "")
 	cmd.Stdout, cmd.Stderr = a.output, a.output
 	// An interrupt at the terminal is for this program alone.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

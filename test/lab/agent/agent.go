@@ -18,7 +18,7 @@ func Start(t testing.TB, endpoint string) *controller.Agent {
 	t.Helper()
 	log := logrus.New()
 	log.SetOutput(t.Output())
-	a, err := controller.New(controller.Config{Endpoint: endpoint, CheckInterval: time.Hour, Log: log})
+	a, err := controller.New(controller.Config{Endpoint: endpoint, CheckInterval: time.Hour, SampleRate: controller.DefaultSampleRate, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

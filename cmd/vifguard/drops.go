@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/controller/control"
+	"github.com/vifguard/vifguard/controller/events"
+)
+
+func newDrops(o *options) *cobra.Command {
+	var format, socket string
+	var follow bool
+	cmd := &cobra.Command{
+		Use:   "drops [PORT]",
+		Short: "Show which frames were dropped, why, and what they claimed",
+		Long: `Show the frames that the agent has seen dropped recently, of all VIFs or of one, one
+line each: when, where, why, and what the frame claimed. With --follow, go on with
+every further one as it comes.
+
+The switch sends the agent samples of what it drops, at most a few per second and VIF
+(vifguard run --sample-rate). What repeats itself is summed up every 10 seconds, as
+"... 12,400 more in 10 s", by the exact counters of the switch, so that in the end
+every dropped frame is in exactly one line. With the action observe a frame "would
+drop": it passed.
+
+With -o json every line is an object:
+
+  time      RFC 3339
+  bridge    and port, uuid of the Interface row, vm and vm_name if there
+  reason    vlan, mac, ethertype, arp, nd, dhcp-server, router, ip, blocked, unknown-port
+  passed    true with action observe
+  eth_dst   destination
+  claim     whom the frame says it is from: eth_src, vlans, ethertype, kind ("ARP probe",
+            "NA", "IPv4", ...), sha and spa of ARP, target and option of neighbour
+            discovery, source of IP; what it doesn't have is missing
+  frame     the same in words
+  more      for sums: packets, exact (false: samples only, there may be more), seconds,
+            claims (different ones among the samples)`,
+		Example: `  vifguard drops tap1 --follow
+  vifguard drops -o json | jq -r 'select(.reason == "arp") | .claim.spa'`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != "text" && format != "json" {
+				return fmt.Errorf("-o: %q is not a format (want text or json)", format)
+			}
+			port := ""
+			if len(args) == 1 {
+				port = args[0]
+				if err := o.knownPort(cmd.Context(), port); err != nil {
+					fmt.Fprintln(cmd.ErrOrStderr(), "vifguard:", err)
+				}
+			}
+			return control.Drops(cmd.Context(), socket, port, follow, func(e *events.Event) error {
+				if format == "json" {
+					return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), e)
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with every further one as it comes")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	cmd.Flags().StringVar(&socket, "control", control.DefaultPath, "the agent's control socket")
+	return cmd
+}
+
+// knownPort returns an error for a port that isn't there. That is only worth a remark:
+// it may have been there, or come yet. OVSDB needn't answer: the agent does.
+func (o *options) knownPort(ctx context.Context, name string) error {
+	s, err := o.open(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // the agent is asked, not OVSDB
+	}
+	defer s.close()
+	_, _, err = findPort(s.Host(), name)
+	return err
+}
