@@ -44,15 +44,16 @@ func newHost(t *testing.T) *host {
 // everything by itself, unless check says otherwise.
 func (h *host) run(check time.Duration) {
 	h.t.Helper()
-	h.start(controller.Config{CheckInterval: check, Version: "test"})
+	h.start(controller.Config{CheckInterval: check})
 }
 
-// start starts an agent on this switch.
+// start starts an agent with this configuration, less what every host has.
 func (h *host) start(c controller.Config) {
 	h.t.Helper()
-	c.Endpoint = h.Endpoint()
-	c.Log = logrus.New()
-	c.Log.SetOutput(h.log)
+	log := logrus.New()
+	log.SetOutput(h.log)
+	log.SetLevel(logrus.InfoLevel)
+	c.Endpoint, c.Version, c.Log = h.Endpoint(), "test", log
 	a, err := controller.New(c)
 	if err != nil {
 		h.t.Fatal(err)
@@ -122,7 +123,13 @@ func (h *host) await(port string, want ...string) {
 // wait waits until cond returns nil; it fails the test with cond's last error.
 func (h *host) wait(what string, cond func() error) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	h.waitFor(20*time.Second, what, cond)
+}
+
+// waitFor is wait with another limit.
+func (h *host) waitFor(limit time.Duration, what string, cond func() error) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	var last error
 	err := lab.WaitUntil(ctx, what, func() (bool, error) {

@@ -37,7 +37,8 @@ that its main loop turns.`,
 				return fmt.Errorf("--check-interval: %s is too short (want at least 100ms)", check)
 			}
 			c.Endpoint, c.RunDir, c.CheckInterval, c.Version, c.Log = o.endpoint, o.runDir, check, version(), log
-			c.Health = newNotifier(log).health
+			notify := newNotifier(log)
+			c.Health = notify.health
 			agent, err := controller.New(c)
 			if err != nil {
 				return err

@@ -90,7 +90,9 @@ func (e *SwitchError) Error() string {
 
 // AboutMeter reports whether a flow or a meter was refused because of a meter, such as
 // one that isn't there.
-func (e *SwitchError) AboutMeter() bool { return e.Type == of.ET_METER_MOD_FAILED && e.Experimenter == 0 }
+func (e *SwitchError) AboutMeter() bool {
+	return e.Type == of.ET_METER_MOD_FAILED && e.Experimenter == 0
+}
 
 // experimenterError is the error type of errors that an experimenter defines; its
 // code is the experimenter's own type, the experimenter follows (OpenFlow 1.3 A.4.4).
