@@ -28,7 +28,7 @@ type Config struct {
 	RunDir        string        // directory of the bridges' management sockets; "" means that of Endpoint
 	Version       string        // shown by Metrics
 	CheckInterval time.Duration // 0 means DefaultCheckInterval
-	SampleRate    int           // refused packets per second and VIF that the switch sends to the agent at most; 0 for none
+	SampleRate    int           // refused packets per second and VIF that the switch sends to the agent at most, up to MaxSampleRate; 0 for none
 	ControlSocket string        // path of the control socket; "" for none
 	StateDir      string        // directory of what survives a restart of the agent; "" for none
 	Log           *logrus.Logger
@@ -89,9 +89,7 @@ func New(c Config) (*Agent, error) {
 	if c.Log == nil {
 		return nil, errors.New("an agent needs a logger")
 	}
-	if c.SampleRate < 0 || c.SampleRate > maxSampleRate {
-		return nil, fmt.Errorf("a sample rate of %d packets per second can't be used (want 0 to %d)", c.SampleRate, maxSampleRate)
-	}
+	c.SampleRate = min(max(c.SampleRate, 0), MaxSampleRate)
 	log := logrus.NewEntry(c.Log)
 	host, err := os.Hostname()
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // host is a private switch with an agent.
 type host struct {
 	*lab.T
-	t     *testing.T
+	t     testing.TB
 	log   *lab.Log
 	agent *controller.Agent
 	stop  func() // ends the agent and waits for it
@@ -31,7 +31,13 @@ type host struct {
 // newHost starts a switch without an agent.
 func newHost(t *testing.T) *host {
 	t.Helper()
-	h := &host{T: lab.New(t, lab.Options{}), t: t, log: &lab.Log{}}
+	return newHostOn(t, lab.Dummy)
+}
+
+// newHostOn starts a switch with another datapath.
+func newHostOn(t testing.TB, d lab.Datapath) *host {
+	t.Helper()
+	h := &host{T: lab.New(t, lab.Options{Datapath: d}), t: t, log: &lab.Log{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the agent's log:\n%s", h.log)

@@ -18,8 +18,8 @@ import (
 // the agent at most.
 const DefaultSampleRate = 10
 
-// maxSampleRate limits what a flood may cost.
-const maxSampleRate = 1000
+// MaxSampleRate limits what a flood may cost.
+const MaxSampleRate = 1000
 
 // sampling has one bridge's switch send samples of what it refuses. It belongs to the
 // bridge's worker; only what samplingReader holds is shared with the goroutine that
@@ -251,7 +251,7 @@ func (s *sampling) settle(ctx context.Context, l *ledger) error {
 // is blocked for want of a line in a log.
 func (s *sampling) blamed(rejected *openflow.RejectedError) bool {
 	_, reason, _ := flows.SplitCookie(rejected.Change.Entry.Cookie)
-	if !s.enabled() || reason == flows.NoReason || rejected.Change.Op == flows.Delete {
+	if !s.enabled() || reason == flows.NoReason || rejected.Change.Op == flows.Delete || rejected.Err.AboutTable() {
 		return false
 	}
 	if rejected.Err.AboutMeter() && !s.retried {

@@ -37,7 +37,7 @@ func (h *host) sample(check time.Duration, rate int) {
 func (h *host) events() []events.Event {
 	h.t.Helper()
 	var list []events.Event
-	err := control.Drops(h.t.Context(), h.socket(), "", false, func(e *events.Event) error { list = append(list, *e); return nil })
+	err := control.Drops(context.Background(), h.socket(), "", false, func(e *events.Event) error { list = append(list, *e); return nil })
 	if err != nil {
 		h.t.Fatal(err)
 	}

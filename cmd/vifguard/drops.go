@@ -23,8 +23,8 @@ every further one as it comes.
 
 The switch sends the agent samples of what it drops, at most a few per second and VIF
 (vifguard run --sample-rate). What repeats itself is summed up every 10 seconds, as
-"... 12,400 more in 10 s", by the exact counters of the switch, so that in the end
-every dropped frame is in exactly one line. With the action observe a frame "would
+"... 12,400 more in 10 s", by the exact counters of the switch, so that
+while the agent runs every dropped frame is in exactly one line in the end. With the action observe a frame "would
 drop": it passed.
 
 With -o json every line is an object:

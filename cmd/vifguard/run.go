@@ -36,6 +36,9 @@ that its main loop turns.`,
 			if check < 100*time.Millisecond {
 				return fmt.Errorf("--check-interval: %s is too short (want at least 100ms)", check)
 			}
+			if c.SampleRate < 0 || c.SampleRate > controller.MaxSampleRate {
+				return fmt.Errorf("--sample-rate: %d packets per second can't be used (want 0 to %d)", c.SampleRate, controller.MaxSampleRate)
+			}
 			c.Endpoint, c.RunDir, c.CheckInterval, c.Version, c.Log = o.endpoint, o.runDir, check, version(), log
 			notify := newNotifier(log)
 			c.Health = notify.health

@@ -94,6 +94,12 @@ func (e *SwitchError) AboutMeter() bool {
 	return e.Type == of.ET_METER_MOD_FAILED && e.Experimenter == 0
 }
 
+// AboutTable reports whether a flow was refused because of the table that it was meant
+// for, such as one that is full, and not because of what it says.
+func (e *SwitchError) AboutTable() bool {
+	return e.Type == of.ET_FLOW_MOD_FAILED && e.Experimenter == 0
+}
+
 // experimenterError is the error type of errors that an experimenter defines; its
 // code is the experimenter's own type, the experimenter follows (OpenFlow 1.3 A.4.4).
 const experimenterError = 0xffff

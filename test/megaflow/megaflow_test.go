@@ -111,7 +111,67 @@ func TestMegaflowsStayWide(t *testing.T) {
 	}
 }
 
-var megaflowText = regexp.MustCompile(`packet_type\(ns=0,id=0\),(eth\(.*\)), packets:`)
+// Samples cost refused packets no field: their megaflows are the same as without.
+func TestSamplesKeepMegaflowsWide(t *testing.T) {
+	foreign, me, other := lab.MustMAC("52:54:00:00:00:66"), lab.MustMAC("52:54:00:00:00:02"), lab.MustMAC("52:54:00:00:00:09")
+	at := netip.MustParseAddrPort
+	refused := map[string][]byte{
+		"mac":         lab.UDPFrame(other, foreign, at("192.0.2.2:1000"), at("198.51.100.9:5000")),
+		"vlan":        lab.Tagged(lab.UDPFrame(other, me, at("192.0.2.2:1000"), at("198.51.100.9:5000")), lab.VLAN{VID: 5}),
+		"ethertype":   lab.Ether(other, me, 0x88cc, make([]byte, 46)),
+		"arp":         lab.GratuitousARP(me, netip.MustParseAddr("192.0.2.9")),
+		"nd":          lab.IPFrame(other, me, lab.NA(netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("ff02::1"), 0, netip.MustParseAddr("2001:db8::9"), lab.TargetLL(me))),
+		"dhcp-server": lab.UDPFrame(other, me, at("192.0.2.2:67"), at("198.51.100.9:68")),
+		"ip":          lab.UDPFrame(other, me, at("192.0.2.3:1000"), at("198.51.100.9:5000")),
+	}
+	flows := map[int]map[string]string{}
+	for _, rate := range []int{0, 10} {
+		sw := lab.New(t, lab.Options{})
+		sw.MustBridge("br0")
+		sw.MustPort("br0", "tap1", lab.PortOptions{OFPort: 1, ExternalIDs: map[string]string{
+			"attached-mac": "52:54:00:00:00:02", "allowed-addresses": "192.0.2.2 2001:db8::2"}})
+		sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
+		agent.StartSampling(t, sw.Endpoint(), rate)
+		sw.MustWait("tap1 to be programmed", func() (bool, error) { return sw.MustIDs("tap1")["vifguard-state"] == "enforced", nil })
+		flows[rate] = map[string]string{}
+		for reason, frame := range refused {
+			flows[rate][reason] = megaflow(t, sw, "tap1", frame)
+			sampled := strings.Contains(sw.MustAppctl("dpctl/dump-flows"), "actions:sample(sample=100.0%,actions(meter(")
+			if sampled != (rate > 0) {
+				t.Errorf("%s with a rate of %d: sampled %v", reason, rate, sampled)
+			}
+		}
+	}
+	if diff := cmp.Diff(flows[0], flows[10]); diff != "" {
+		t.Errorf("megaflows (-without +with samples):\n%s", diff)
+	}
+}
+
+// A flood from ever new addresses makes the switch keep one state for its samples, and
+// not one for each.
+func TestSamplesShareTheirState(t *testing.T) {
+	sw := lab.New(t, lab.Options{})
+	sw.MustBridge("br0")
+	sw.MustPort("br0", "tap1", lab.PortOptions{OFPort: 1, ExternalIDs: map[string]string{"attached-mac": "52:54:00:00:00:02"}})
+	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
+	agent.Start(t, sw.Endpoint())
+	sw.MustWait("tap1 to be programmed", func() (bool, error) { return sw.MustIDs("tap1")["vifguard-state"] == "enforced", nil })
+	const sources = 50
+	for i := range sources {
+		sw.MustInject("tap1", lab.RARPAnnounce(lab.MAC{2, 0, 0, 0, 0, byte(i)}))
+	}
+	sw.MustBarrier()
+	states := map[string]bool{}
+	all := regexp.MustCompile(`recirc_id=(\d+),rule_cookie`).FindAllStringSubmatch(sw.MustAppctl("dpctl/dump-flows"), -1)
+	for _, m := range all {
+		states[m[1]] = true
+	}
+	if len(all) != sources || len(states) != 1 {
+		t.Errorf("%d megaflows with %d states, want %d with 1", len(all), len(states), sources)
+	}
+}
+
+var megaflowText = regexp.MustCompile(`packet_type\(ns=0,id=0\),(.*), packets:`)
 
 // megaflow sends one frame and returns the only megaflow that it makes.
 func megaflow(t *testing.T, sw *lab.T, port string, frame []byte) string {

@@ -13,12 +13,18 @@ import (
 
 // Start runs an agent on a private Open vSwitch until the test ends. Its log goes to the
 // test's, and it compares with the switch only when it starts, so that whatever else
-// happens is due to events.
+// happens is due to events. It samples as the agent does by default.
 func Start(t testing.TB, endpoint string) *controller.Agent {
+	t.Helper()
+	return StartSampling(t, endpoint, controller.DefaultSampleRate)
+}
+
+// StartSampling is Start with another sample rate.
+func StartSampling(t testing.TB, endpoint string, rate int) *controller.Agent {
 	t.Helper()
 	log := logrus.New()
 	log.SetOutput(t.Output())
-	a, err := controller.New(controller.Config{Endpoint: endpoint, CheckInterval: time.Hour, SampleRate: controller.DefaultSampleRate, Log: log})
+	a, err := controller.New(controller.Config{Endpoint: endpoint, CheckInterval: time.Hour, SampleRate: rate, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
