@@ -52,8 +52,8 @@ func TestRealDropIsTold(t *testing.T) {
 	tagged.VLANs = "5"
 	const text = "ARP request from 52:54:00:00:00:01 (192.0.2.254): who has 192.0.2.9"
 	want := []events.Event{
-		{VIF: vif, Reason: "vlan", EthDst: [6]byte(everybody), Claim: tagged, Frame: "VLAN 5 (0x8100) > " + text},
-		{VIF: vif, Reason: "arp", EthDst: [6]byte(everybody), Claim: claim, Frame: text},
+		{VIF: vif, Reason: "vlan", EthDst: everybody, Claim: tagged, Frame: "VLAN 5 (0x8100) > " + text},
+		{VIF: vif, Reason: "arp", EthDst: everybody, Claim: claim, Frame: text},
 	}
 	if diff := cmp.Diff(want, h.awaitEvents(2), ignoreTime, byValue); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -29,7 +29,7 @@ type host struct {
 }
 
 // newHost starts a switch without an agent.
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	t.Helper()
 	return newHostOn(t, lab.Dummy)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -134,9 +136,15 @@ func TestTextIsTheSameFlow(t *testing.T) {
 	sw, c, ctx := start(t)
 	p := flows.Pipeline{First: 0, Exit: -1}
 	rules := sampled(t, c, ctx, everyRule())
+	var text strings.Builder
 	for i := range rules {
-		sw.MustOfctl("add-flow", "br0", rules[i].Text(p))
+		fmt.Fprintln(&text, rules[i].Text(p))
 	}
+	file := filepath.Join(t.TempDir(), "flows")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sw.MustOfctl("add-flows", "br0", file)
 	want, err := openflow.EncodeAll(rules, p)
 	if err != nil {
 		t.Fatal(err)
