@@ -39,7 +39,8 @@ type vif struct {
 	refused []flows.Entry  // entries that the switch refused, while they are still asked for
 	refusal *model.Problem // why
 
-	sampled bool // entries that count send samples too
+	sampled bool   // entries that count send samples too
+	meter   uint32 // that limits the samples; 0 for none
 }
 
 // ledger remembers, for one bridge, what each port's inputs lead to. Its contents are
@@ -132,6 +133,10 @@ func (v *vif) compile(t *target) error {
 	port := flows.Port{VIF: flows.ParseVIFID(v.row.UUID), InPort: v.row.OFPort, Policy: v.policy}
 	var err error
 	v.entries, err = encode(flows.Compile(port), t, v.sampled)
+	v.meter = 0
+	if v.sampled && len(counting(v.entries)) > 0 {
+		v.meter = flows.SampleMeter(v.row.OFPort)
+	}
 	return err
 }
 

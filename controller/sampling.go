@@ -183,16 +183,14 @@ func (s *sampling) wanted(l *ledger) map[uint32]openflow.Meter {
 	add := func(id uint32) { want[id] = openflow.NewMeter(id, s.rate, s.rate) }
 	add(flows.SampleMeter(0))
 	for _, v := range l.vifs {
-		if len(v.counting()) > 0 {
-			add(flows.SampleMeter(v.row.OFPort))
+		if v.meter != 0 {
+			add(v.meter)
 		}
 	}
 	return want
 }
 
 // counting returns the entries that count, which are those that sample.
-func (v *vif) counting() []flows.Entry { return counting(v.entries) }
-
 func counting(all []flows.Entry) (list []flows.Entry) {
 	for _, e := range all {
 		if _, reason, _ := flows.SplitCookie(e.Cookie); reason != flows.NoReason {
@@ -213,15 +211,18 @@ func (s *sampling) renew(changes []flows.Change, l *ledger) []flows.Change {
 		changing[c.Entry.Key] = true
 	}
 	add := func(meter uint32, entries []flows.Entry) {
-		for _, e := range entries {
-			if s.fresh[meter] && !changing[e.Key] {
+		if !s.fresh[meter] {
+			return
+		}
+		for _, e := range counting(entries) {
+			if !changing[e.Key] {
 				changes = append(changes, flows.Change{Op: flows.Modify, Entry: e})
 			}
 		}
 	}
-	add(flows.SampleMeter(0), counting(l.shared))
+	add(flows.SampleMeter(0), l.shared)
 	for _, v := range l.vifs {
-		add(flows.SampleMeter(v.row.OFPort), v.counting())
+		add(v.meter, v.entries)
 	}
 	return changes
 }

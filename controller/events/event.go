@@ -56,7 +56,7 @@ type More struct {
 }
 
 func (s *Sample) event(now time.Time) Event {
-	return Event{Time: now, VIF: s.VIF, Reason: s.Reason, Passed: s.Passed, EthDst: s.EthDst, Claim: s.Claim, Frame: s.Frame}
+	return Event{Time: now.UTC(), VIF: s.VIF, Reason: s.Reason, Passed: s.Passed, EthDst: s.EthDst, Claim: s.Claim, Frame: s.Frame}
 }
 
 // String writes the event in one line of printable characters.

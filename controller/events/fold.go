@@ -37,7 +37,7 @@ type group struct {
 	claims  map[frame.Claim]struct{} // since the flood began
 	shown   int                      // lines in this window
 	pending uint64                   // samples without one
-	last    Sample
+	last    *Sample
 
 	told uint64 // of the counter: packets that are in an event
 	seen uint64 // its last known value
@@ -58,7 +58,7 @@ func (f *Fold) Admit(now time.Time) bool { return f.admit.take(now) }
 
 // Baseline says what a rule has counted before anything of it was sampled.
 func (f *Fold) Baseline(cookie, packets uint64) {
-	if f.groups[cookie] == nil {
+	if f.groups[cookie] == nil && packets > 0 {
 		f.groups[cookie] = &group{told: packets, seen: packets}
 	}
 }
@@ -74,7 +74,7 @@ func (f *Fold) Sample(now time.Time, cookie uint64, s Sample) *Event {
 	if g.opened.IsZero() {
 		g.opened, g.claims = now, make(map[frame.Claim]struct{})
 	}
-	g.last = s
+	g.last = &s
 	_, known := g.claims[s.Claim]
 	if !known && len(g.claims) < maxWindow {
 		g.claims[s.Claim] = struct{}{}
