@@ -70,14 +70,13 @@ func (r *samplingReader) sample(now time.Time, p *openflow.PacketIn) {
 func (r *samplingReader) sum(conn *openflow.Conn, now time.Time) {
 	due := r.fold.Due(now)
 	for _, cookie := range due {
-		// Nothing limits the time: the session ends when the worker has waited too long.
-		list, err := conn.Flows(context.Background(), cookie, math.MaxUint64)
-		var packets uint64
-		for _, f := range list {
-			packets += f.Packets
-		}
-		if e := r.fold.Close(now, cookie, packets, err == nil && len(list) > 0); e != nil {
+		packets, known := counter(conn, cookie)
+		e := r.fold.Close(now, cookie, packets, known)
+		if e != nil {
 			r.drops.tell(e)
+		}
+		if id, _, _ := flows.SplitCookie(cookie); id != 0 && e != nil && e.More != nil {
+			r.sumOthers(conn, now, cookie, id)
 		}
 	}
 	if len(due) > 0 {
@@ -87,6 +86,32 @@ func (r *samplingReader) sum(conn *openflow.Conn, now time.Time) {
 			return id == 0 || r.rows[id] != nil
 		})
 	}
+}
+
+// sumOthers tells what a VIF's other rules have counted while one has used up its meter.
+func (r *samplingReader) sumOthers(conn *openflow.Conn, now time.Time, flooded uint64, id flows.VIFID) {
+	for _, reason := range flows.Reasons() {
+		cookie := flows.NewCookie(id, reason)
+		if cookie == flooded {
+			continue
+		}
+		if packets, known := counter(conn, cookie); known {
+			if e := r.fold.Unsampled(now, flooded, cookie, reason.String(), packets); e != nil {
+				r.drops.tell(e)
+			}
+		}
+	}
+}
+
+// counter returns what a rule has counted; known is false when there is none, or the
+// session has ended. Nothing limits the time: the worker ends the session when it has
+// waited too long.
+func counter(conn *openflow.Conn, cookie uint64) (packets uint64, known bool) {
+	list, err := conn.Flows(context.Background(), cookie, math.MaxUint64)
+	for _, f := range list {
+		packets += f.Packets
+	}
+	return packets, err == nil && len(list) > 0
 }
 
 // index makes the rows findable.

@@ -37,7 +37,8 @@ With -o json every line is an object:
   claim     whom the frame says it is from: eth_src, vlans, ethertype, kind ("ARP probe",
             "NA", "IPv4", ...), sha and spa of ARP, target and option of neighbour
             discovery, source of IP; what it doesn't have is missing
-  frame     the same in words
+  frame     the same in words; eth_dst, claim and frame are missing from sums of which
+            nothing was sampled
   more      for sums: packets, exact (false: samples only, there may be more), seconds,
             claims (different ones among the samples)`,
 		Example: `  vifguard drops tap1 --follow

@@ -41,10 +41,10 @@ type Event struct {
 	VIF
 	Reason string      `json:"reason"`
 	Passed bool        `json:"passed"` // with action observe: it would have been dropped
-	EthDst model.MAC   `json:"eth_dst"`
-	Claim  frame.Claim `json:"claim"`
-	Frame  string      `json:"frame"`          // what the frame says, in words
-	More   *More       `json:"more,omitempty"` // the frame stands for these, as the last of them that was sampled
+	EthDst model.MAC   `json:"eth_dst,omitzero"`
+	Claim  frame.Claim `json:"claim,omitzero"`
+	Frame  string      `json:"frame,omitempty"` // what the frame says, in words; a sum of what wasn't sampled has none
+	More   *More       `json:"more,omitempty"`  // the frame stands for these, as the last of them that was sampled
 }
 
 // More counts frames that have no line of their own.
@@ -82,6 +82,9 @@ func (e *Event) Text() string {
 	verb := "dropped"
 	if e.Passed {
 		verb = "would drop"
+	}
+	if e.Frame == "" && e.More != nil {
+		return fmt.Sprintf("%s %s: ... %s, none of them sampled", verb, e.Reason, e.More)
 	}
 	text := fmt.Sprintf("%s, eth %s > %s type %s", e.Frame, e.Claim.EthSrc, e.EthDst, e.Claim.EtherType)
 	if e.Claim.VLANs != "" {

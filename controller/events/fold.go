@@ -135,6 +135,26 @@ func (f *Fold) Close(now time.Time, cookie, packets uint64, known bool) *Event {
 	return e
 }
 
+// Unsampled takes the counter of a rule of which nothing is sampled at the time, because
+// another of the same VIF has used up what its meter lets through: a flood must not hide
+// what else a guest does. like is the cookie of that other rule.
+func (f *Fold) Unsampled(now time.Time, like, cookie uint64, reason string, packets uint64) *Event {
+	other, g := f.groups[like], f.groups[cookie]
+	if g == nil {
+		g = &group{}
+	}
+	more, exact := g.more(packets, true)
+	if other == nil || other.last == nil || !g.opened.IsZero() || more == 0 || !f.lines.take(now) {
+		return nil
+	}
+	f.groups[cookie] = g
+	g.told, g.seen = packets, packets
+	return &Event{
+		Time: now.UTC(), VIF: other.last.VIF, Reason: reason, Passed: other.last.Passed,
+		More: &More{Packets: more, Exact: exact, Seconds: int(Window.Seconds())},
+	}
+}
+
 // more returns how many packets are in no event yet. A counter lags behind by up to a
 // second, so it may be less than what was told; when it has gone back, the switch has
 // a new rule, and what the old one counted last is lost.

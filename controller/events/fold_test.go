@@ -108,6 +108,34 @@ func TestBaselineIsNobodysNews(t *testing.T) {
 	}
 }
 
+// A flood that uses up a VIF's meter doesn't hide what else its guest does.
+func TestUnsampledIsTold(t *testing.T) {
+	f := NewFold()
+	const other = 43
+	f.Sample(t0, rule, claiming(1))
+	f.Sample(t0, rule, claiming(1))
+	f.Close(after(10), rule, 1000, true)
+	e := f.Unsampled(after(10), rule, other, "ip", 7)
+	if got := more(e); got != "7 more in 10 s" {
+		t.Fatal(got)
+	}
+	if got := e.String(); got != "2026-01-02T03:04:15Z br0 tap1 vm=web1 dropped ip: ... 7 more in 10 s, none of them sampled" {
+		t.Error(got)
+	}
+	if e := f.Unsampled(after(20), rule, other, "ip", 7); e != nil {
+		t.Errorf("told twice: %v", e)
+	}
+	if got := more(f.Sample(after(21), other, claiming(2))); got != "one" {
+		t.Error(got)
+	}
+	if e := f.Unsampled(after(30), rule, other, "ip", 20); e != nil {
+		t.Errorf("its own window tells that: %v", e)
+	}
+	if got := more(f.Close(after(31), other, 20, true)); got != "12 more in 10 s" {
+		t.Error(got)
+	}
+}
+
 // Whatever is sampled, every packet that the switch has counted is in exactly one event
 // in the end, and there are few events.
 func TestEveryPacketIsTold(t *testing.T) {
