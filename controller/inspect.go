@@ -144,11 +144,8 @@ func inspectRules(rules []flows.Rule, t *target, have map[flows.Key]*openflow.Fl
 		}
 		list[i].Installed = f.Entry == want
 		list[i].Packets = f.Packets
-		// Whether the switch sends samples is up to the agent, and means nothing for what
-		// it lets pass.
-		sampling := flows.Sampled(rules[i : i+1])[0]
-		if with, err := openflow.Encode(&sampling, t.pipeline()); err == nil && f.Entry == with {
-			list[i] = RuleInspection{Rule: sampling, Installed: true, Packets: f.Packets}
+		if sampled, ok := asSampled(&r, &f.Entry, t.pipeline()); ok {
+			list[i] = RuleInspection{Rule: sampled, Installed: true, Packets: f.Packets}
 		}
 	}
 	return list
@@ -168,4 +165,13 @@ func Release(ctx context.Context, runDir, bridge string) (int, error) {
 	}
 	defer conn.Close()
 	return conn.Release(ctx)
+}
+
+// asSampled returns a rule with samples, and whether that is what the switch has.
+// Whether there are samples is up to the agent and means nothing for what passes, so a
+// switch is right with them and without.
+func asSampled(r *flows.Rule, have *flows.Entry, p flows.Pipeline) (flows.Rule, bool) {
+	sampled := flows.Sampled([]flows.Rule{*r})[0]
+	entry, err := openflow.Encode(&sampled, p)
+	return sampled, err == nil && entry == *have
 }

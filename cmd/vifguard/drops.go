@@ -23,9 +23,9 @@ every further one as it comes.
 
 The switch sends the agent samples of what it drops, at most a few per second and VIF
 (vifguard run --sample-rate). What repeats itself is summed up every 10 seconds, as
-"... 12,400 more in 10 s", by the exact counters of the switch, so that
-while the agent runs every dropped frame is in exactly one line in the end. With the action observe a frame "would
-drop": it passed.
+"... 12,400 more in 10 s", by the exact counters of the switch, so that while the agent
+runs every dropped frame is in exactly one line in the end. With the action observe a
+frame "would drop": it passed.
 
 With -o json every line is an object:
 
@@ -43,10 +43,10 @@ With -o json every line is an object:
             claims (different ones among the samples)`,
 		Example: `  vifguard drops tap1 --follow
   vifguard drops -o json | jq -r 'select(.reason == "arp") | .claim.spa'`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "text" && format != "json" {
-				return fmt.Errorf("-o: %q is not a format (want text or json)", format)
+			if err := checkFormat(cmd, format, "text"); err != nil {
+				return err
 			}
 			port := ""
 			if len(args) == 1 {
