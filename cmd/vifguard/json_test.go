@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding"
 	"fmt"
 	"os"
 	"reflect"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/vifguard/vifguard/controller/events"
 )
 
 // documented are the JSON outputs, by command.
@@ -19,6 +22,7 @@ func documented() map[string]any {
 		"trace":     []traceResult{},
 		"verify":    []verifyResult{},
 		"addresses": addressesResult{},
+		"drops":     events.Event{},
 		"wait":      waitResult{},
 		"version":   versionResult{},
 	}
@@ -53,6 +57,9 @@ func TestJSONIsDocumented(t *testing.T) {
 
 // fieldsOf lists the paths of a type in JSON, each with what its value is.
 func fieldsOf(t reflect.Type, path string) []string {
+	if isText(t) {
+		return nil
+	}
 	switch t.Kind() {
 	case reflect.Slice:
 		return fieldsOf(t.Elem(), path+"[]")
@@ -65,11 +72,15 @@ func fieldsOf(t reflect.Type, path string) []string {
 	var fields []string
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			fields = append(fields, fieldsOf(f.Type, path)...)
+			continue
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		at := strings.TrimPrefix(path+"."+name, ".")
 		kind := kindOf(f.Type)
-		if options == "omitempty" {
-			kind = "optional " + kind
+		if options == "omitempty" || options == "omitzero" {
+			kind = "optional " + strings.TrimSuffix(kind, " or null")
 		}
 		fields = append(fields, fmt.Sprintf("%s %s", at, kind))
 		fields = append(fields, fieldsOf(f.Type, at)...)
@@ -77,7 +88,13 @@ func fieldsOf(t reflect.Type, path string) []string {
 	return fields
 }
 
+// isText reports whether a type is written as a string of its own making.
+func isText(t reflect.Type) bool { return t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) }
+
 func kindOf(t reflect.Type) string {
+	if isText(t) {
+		return "string"
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "boolean"
