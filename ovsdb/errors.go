@@ -21,6 +21,10 @@ var ErrNotConnected = errors.New("not connected to ovsdb-server")
 // ErrNoDatabase is returned (wrapped) by Dial when the server has no Open_vSwitch database.
 var ErrNoDatabase = errors.New("no Open_vSwitch database")
 
+// ErrNotOVSDB is returned (wrapped) by Dial when what listens there hangs up or answers
+// with something else.
+var ErrNotOVSDB = errors.New("isn't an OVSDB server, or is just ending")
+
 // checkEndpoint refuses what libovsdb would silently replace by its default endpoint.
 func checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
@@ -56,6 +60,8 @@ func dialError(endpoint string, err error) error {
 		return fmt.Errorf("ovsdb-server at %s doesn't answer: %w", endpoint, err)
 	case strings.Contains(err.Error(), "target database "+databaseName+" not found"):
 		return fmt.Errorf("the server at %s has %w", endpoint, ErrNoDatabase)
+	case isLost(err), strings.Contains(err.Error(), "listdbs failure"), strings.Contains(err.Error(), client.ErrNotConnected.Error()):
+		return fmt.Errorf("what listens at %s %w: %w", endpoint, ErrNotOVSDB, err)
 	}
 	return fmt.Errorf("connect to ovsdb-server at %s: %w", endpoint, err)
 }

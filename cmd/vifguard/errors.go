@@ -107,7 +107,7 @@ func explainDial(endpoint string, err error) error {
 		return say(exitNoSwitch, "the OVSDB server at %s has no Open_vSwitch database (an OVN database server? --ovsdb names ovs-vswitchd's own)", endpoint)
 	case strings.HasPrefix(err.Error(), "OVSDB endpoint"):
 		return say(exitUsage, "--ovsdb: %v", err)
-	case strings.Contains(err.Error(), "listdbs failure"):
+	case errors.Is(err, ovsdb.ErrNotOVSDB):
 		return say(exitNoSwitch, "what listens at %s isn't an OVSDB server (want ovsdb-server's db.sock, not a bridge's .mgmt or a .ctl socket)", endpoint)
 	}
 	return say(exitNoSwitch, "%v", err)
