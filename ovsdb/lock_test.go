@@ -44,7 +44,7 @@ func TestLockPassesOn(t *testing.T) {
 	if runs, err := AgentRuns(context.Background(), s.endpoint()); err != nil || runs {
 		t.Errorf("AgentRuns without any: %v, %v", runs, err)
 	}
-	held, err := acquire(context.Background(), s.endpoint(), 0)
+	held, err := acquire(context.Background(), s.endpoint(), patience)
 	if err != nil || held == nil {
 		t.Fatalf("acquire: %v, %v", held, err)
 	}
