@@ -3,12 +3,13 @@
 #
 #   demo   Open vSwitch and the programs that guests run
 #   test   the same: what the tests need
+#   bench  what the benchmarks compare with: OVN; and iperf3
 #   race   a C compiler, which Go's race detector needs
 #   guides what makes a Debian with libvirt in a directory
 #   deb    what builds the Debian package, and what checks it
 #
-# Nothing happens when nothing is missing. No service is started: the demo and the
-# tests run daemons of their own.
+# Nothing happens when nothing is missing. No service is started: the demo, the tests
+# and the benchmarks run daemons of their own.
 set -eu
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -36,6 +37,15 @@ for purpose; do
 		need arping iputils-arping
 		need nft nftables
 		;;
+	bench)
+		need ovs-vswitchd openvswitch-switch
+		need ovsdb-server openvswitch-switch
+		need ovs-ofctl openvswitch-switch
+		need ovn-northd ovn-central
+		need ovn-nbctl ovn-common
+		need ovn-controller ovn-host
+		need iperf3 iperf3
+		;;
 	race)
 		need gcc gcc
 		need /usr/include/stdlib.h libc6-dev
@@ -52,7 +62,7 @@ for purpose; do
 		need debootstrap debootstrap
 		;;
 	*)
-		echo "deps.sh: unknown purpose \"$purpose\" (want demo, test, race, guides or deb)" >&2
+		echo "deps.sh: unknown purpose \"$purpose\" (its first lines list them)" >&2
 		exit 2
 		;;
 	esac
@@ -76,8 +86,8 @@ if [ -e "$policy" ]; then
 	"$policy" openvswitch-switch start >/dev/null 2>&1 || answer=$?
 	case "$answer$missing" in
 	101*) ;;
-	*openvswitch-switch*)
-		echo "deps.sh: installing openvswitch-switch would start it, as $policy allows; install it yourself: apt-get install openvswitch-switch" >&2
+	*openvswitch-switch* | *ovn-*)
+		echo "deps.sh: installing these would start services, as $policy allows; install them yourself: apt-get install$missing" >&2
 		exit 1
 		;;
 	esac

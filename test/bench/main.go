@@ -1,0 +1,151 @@
+// Command bench measures vifguard beside what else does such work on the same machine
+// in the same run, on private instances of Open vSwitch and OVN. It needs root,
+// touches nothing of the host, and leaves nothing behind.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// bench is one run.
+type bench struct {
+	*report
+	program string // the vifguard binary
+	self    string // this binary, which also runs inside guests
+	sizes   []int  // numbers of VIFs
+	rounds  int    // of everything that is compared
+	changes int    // of one VIF's addresses
+	plugs   int    // of VIFs one by one
+	ovn     int    // number of VIFs in the comparison with OVN
+	idle    time.Duration
+	burst   time.Duration // of one kind of traffic
+}
+
+// sections are the parts of a run in the order of the report.
+func sections() []section {
+	return []section{
+		{"control", (*bench).controlPlane},
+		{"plug", (*bench).plugging},
+		{"ovn", (*bench).beside},
+		{"forward", (*bench).forwarding},
+		{"flood", (*bench).flooding},
+	}
+}
+
+type section struct {
+	name string
+	run  func(*bench, context.Context) error
+}
+
+func main() {
+	if len(os.Args) > 2 && os.Args[1] == guestMode {
+		if err := insideGuest(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	program := flag.String("vifguard", defaultProgram(), "the vifguard program to measure")
+	only := flag.String("only", "", "sections to run, separated by commas; empty means all: control, plug, ovn, forward, flood")
+	quick := flag.Bool("quick", false, "a short run at small sizes, to see that everything works; its figures mean nothing")
+	sizes := flag.String("sizes", "10,1000,10000", "numbers of VIFs, growing; the first is what the last is compared with")
+	doc := flag.String("doc", "", "document to write the table into, between its markers")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer cancel()
+	if err := run(ctx, *program, *only, *doc, *sizes, *quick); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func defaultProgram() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "vifguard"
+	}
+	return filepath.Join(filepath.Dir(self), "vifguard")
+}
+
+func run(ctx context.Context, program, only, doc, sizes string, quick bool) error {
+	if os.Geteuid() != 0 {
+		return errors.New("it makes network namespaces, so it must run as root: make bench uses sudo for that")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	b := &bench{
+		report: &report{out: os.Stdout}, program: program, self: self,
+		rounds: 5, changes: 300, plugs: 1000, ovn: 500,
+		idle: 30 * time.Second, burst: 2 * time.Second,
+	}
+	for word := range strings.SplitSeq(sizes, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 || len(b.sizes) > 0 && n <= b.sizes[len(b.sizes)-1] {
+			return fmt.Errorf("--sizes: %q isn't a list of growing numbers", sizes)
+		}
+		b.sizes = append(b.sizes, n)
+	}
+	if len(b.sizes) < 2 {
+		return fmt.Errorf("--sizes: %q is less than two", sizes)
+	}
+	if quick {
+		b.sizes, b.rounds, b.changes, b.plugs, b.ovn = []int{2, 10, 40}, 1, 5, 10, 10
+		b.idle, b.burst = time.Second, 300*time.Millisecond
+	}
+	begin := time.Now()
+	about := aboutMachine(begin)
+	fmt.Println(about)
+	for _, s := range sections() {
+		if only != "" && !strings.Contains(","+only+",", ","+s.name+",") {
+			continue
+		}
+		if err := s.run(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	fmt.Printf("\n%d of %d rows miss what they should reach; %.0f s.\n", b.missed(), len(b.rows), time.Since(begin).Seconds())
+	if doc == "" || quick {
+		return nil
+	}
+	return writeInto(doc, b.table(about))
+}
+
+// aboutMachine says what the figures were obtained on.
+func aboutMachine(begin time.Time) string {
+	first := func(name string, args ...string) string {
+		out, err := exec.Command(name, args...).Output()
+		if err != nil {
+			return name + " unknown"
+		}
+		line, _, _ := strings.Cut(string(out), "\n")
+		return strings.TrimSpace(line)
+	}
+	cpu := "unknown CPU"
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if name, ok := strings.CutPrefix(line, "model name\t: "); ok {
+				cpu = strings.TrimSpace(name)
+				break
+			}
+		}
+	}
+	average, _ := os.ReadFile("/proc/loadavg")
+	busy, _, _ := strings.Cut(string(average), " ")
+	return fmt.Sprintf("%s, %d cores of %s, load average %s at the start, %s, %s, %s, %s.",
+		begin.Format(time.DateOnly), runtime.NumCPU(), cpu, busy,
+		first("uname", "-sr"), first("ovs-vswitchd", "--version"), first("ovn-controller", "--version"), runtime.Version())
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// daemon is a program that is measured or measured against. The kernel kills it when
+// this program dies.
+type daemon struct {
+	name string
+	cmd  *exec.Cmd
+	done chan struct{}
+	log  *os.File
+}
+
+// startDaemon starts a program whose output goes to a file.
+func startDaemon(logfile string, env []string, name string, args ...string) (*daemon, error) {
+	log, err := os.OpenFile(logfile, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{name: name, cmd: exec.Command(name, args...), done: make(chan struct{}), log: log}
+	d.cmd.Stdout, d.cmd.Stderr = log, log
+	d.cmd.Env = append(os.Environ(), env...)
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	started := make(chan error, 1)
+	go func() {
+		defer close(d.done)
+		// Pdeathsig is sent when the thread that forked ends, so it is set aside.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := d.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = d.cmd.Wait() // how a daemon ends is up to stop
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), log.Close())
+	}
+	return d, nil
+}
+
+// stop ends a daemon, by force if need be. Stopping nil, or twice, does nothing.
+func (d *daemon) stop() {
+	if d == nil {
+		return
+	}
+	defer d.log.Close()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		// An error means that it has ended.
+		_ = d.cmd.Process.Signal(sig)
+		select {
+		case <-d.done:
+			return
+		case <-time.After(5 * time.Second):
+		}
+	}
+}
+
+func (d *daemon) pid() int { return d.cmd.Process.Pid }
+
+// tail returns the end of what it printed.
+func (d *daemon) tail() string {
+	text, err := os.ReadFile(d.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-2000):])
+}
+
+// cpuOf returns the CPU time that a process has used.
+func cpuOf(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // the name may hold anything
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
+	}
+	var ticks int64
+	for _, f := range fields[11:13] { // utime and stime, proc(5)
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		}
+		ticks += n
+	}
+	const perSecond = 100 // USER_HZ on every architecture that Debian has
+	return time.Duration(ticks) * time.Second / perSecond, nil
+}
+
+// memoryOf returns the resident memory of a process in bytes.
+func memoryOf(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if kB, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, err := strconv.ParseInt(strings.Fields(kB)[0], 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/status: no VmRSS", pid)
+}
+
+// pidIn reads a pid file.
+func pidIn(file string) (int, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+// load is how much of a core a process uses while f runs.
+func load(pid int, f func() error) (float64, error) {
+	before, err := cpuOf(pid)
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	if err := f(); err != nil {
+		return 0, err
+	}
+	elapsed := time.Since(begin)
+	after, err := cpuOf(pid)
+	return float64(after-before) / float64(elapsed), err
+}
+
+// rest lets time pass: it is what a measurement of an idle process does.
+func rest(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// row is one line of the report: what was measured, what it is compared with, and
+// what it should reach.
+type row struct {
+	measure string
+	own     string
+	peer    string // what it is compared with, and its figure
+	value   string // the ratio, or whatever the reach limits
+	reach   string // in words
+	ok      bool
+	noted   bool // only reported, nothing to reach
+}
+
+func (r row) verdict() string {
+	switch {
+	case r.noted:
+		return ""
+	case r.ok:
+		return "ok"
+	}
+	return "**miss**"
+}
+
+// report collects rows and prints each as it comes.
+type report struct {
+	out  io.Writer
+	rows []row
+}
+
+func (r *report) add(x row) {
+	r.rows = append(r.rows, x)
+	fmt.Fprintf(r.out, "%-58s %-24s %-32s %-10s %-16s %s\n", x.measure, x.own, x.peer, x.value, x.reach, strings.Trim(x.verdict(), "*"))
+}
+
+// logf prints what is going on.
+func (r *report) logf(format string, args ...any) { fmt.Fprintf(r.out, "  "+format+"\n", args...) }
+
+// missed returns the number of rows that don't reach what they should.
+func (r *report) missed() int {
+	n := 0
+	for _, x := range r.rows {
+		if !x.noted && !x.ok {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *report) table(about string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\n| measure | vifguard | compared with | ratio or value | reach | |\n|---|---|---|---|---|---|\n", about)
+	for _, x := range r.rows {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", x.measure, x.own, x.peer, x.value, x.reach, x.verdict())
+	}
+	return b.String()
+}
+
+// Markers around the part of the document that this program writes.
+const (
+	markBegin = "<!-- written by make bench -->\n"
+	markEnd   = "<!-- end of the written part -->\n"
+)
+
+// writeInto replaces what stands between the markers of a document.
+func writeInto(path, text string) error {
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	head, rest, ok1 := bytes.Cut(doc, []byte(markBegin))
+	_, tail, ok2 := bytes.Cut(rest, []byte(markEnd))
+	if !ok1 || !ok2 {
+		return errors.New(path + ": the markers of the written part are missing")
+	}
+	return os.WriteFile(path, slices.Concat(head, []byte(markBegin+"\n"+text+"\n"+markEnd), tail), 0o644)
+}
+
+// Statistics. All want at least one value.
+
+func percentile(list []time.Duration, p float64) time.Duration {
+	s := slices.Sorted(slices.Values(list))
+	return s[min(len(s)-1, int(p/100*float64(len(s))))]
+}
+
+func median(list []float64) float64 {
+	s := slices.Sorted(slices.Values(list))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+// ratios divides pairwise: both of a pair were measured right after each other.
+func ratios(own, peer []float64) []float64 {
+	list := make([]float64, len(own))
+	for i := range own {
+		list[i] = own[i] / peer[i]
+	}
+	return list
+}
+
+// ms prints seconds as milliseconds.
+func ms(seconds float64) string {
+	if seconds < 0.1 {
+		return fmt.Sprintf("%.2f ms", seconds*1e3)
+	}
+	return fmt.Sprintf("%.0f ms", seconds*1e3)
+}
+
+func inMS(d time.Duration) string { return ms(d.Seconds()) }
