@@ -151,7 +151,7 @@ func TestVersionNegotiationFails(t *testing.T) {
 
 func TestFlowTooLarge(t *testing.T) {
 	big := flows.Entry{Instructions: strings.Repeat("x", 70000)}
-	if _, err := flowMod(flows.Change{Op: flows.Add, Entry: big}, 1); err == nil {
+	if _, err := appendBundleAdd(nil, 1, &flows.Change{Op: flows.Add, Entry: big}, 1); err == nil {
 		t.Error("a flow of 70,000 bytes was encoded")
 	}
 }

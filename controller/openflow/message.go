@@ -21,7 +21,8 @@ const (
 	errorLen         = 12 // ofp_error_msg
 	experimenterLen  = 16 // ofp_experimenter_header and what the experimenter type needs
 	bundleControlLen = experimenterLen + 8
-	configLen        = 12 // ofp_switch_config
+	bundleAddLen     = bundleControlLen // without the message inside
+	configLen        = 12               // ofp_switch_config
 )
 
 // message is one OpenFlow message as it was received, header included.
@@ -51,46 +52,56 @@ func marshal(m util.Message) ([]byte, error) {
 	return b, nil
 }
 
-// flowMod encodes a change of one flow. Changes and deletes are limited to flows with
-// the cookie that is expected there: a port number may have passed to another owner,
-// whose flows have the same keys.
-func flowMod(c flows.Change, xid uint32) ([]byte, error) {
-	m := of.NewFlowMod()
-	m.Xid = xid
-	m.TableId = c.Entry.Table
-	m.Priority = c.Entry.Priority
-	m.Cookie = c.Entry.Cookie
-	body := c.Entry.Match
+// appendBundleAdd appends a change of one flow as part of a bundle (ONF extension 230).
+// Changes and deletes are limited to flows with the cookie that is expected there: a
+// port number may have passed to another owner, whose flows have the same keys. Open
+// vSwitch wants the same xid inside and outside. Like rules, the many changes of a
+// large bundle are encoded here and held against libOpenflow in a test.
+func appendBundleAdd(b []byte, bundle uint32, c *flows.Change, xid uint32) ([]byte, error) {
+	n := flowModLen + len(c.Entry.Match)
+	if c.Op != flows.Delete {
+		n += len(c.Entry.Instructions)
+	}
+	if bundleAddLen+n > math.MaxUint16 {
+		return nil, fmt.Errorf("flow of %d bytes doesn't fit an OpenFlow message", n)
+	}
+	b = appendHeader(b, of.Type_Experimenter, bundleAddLen+n, xid)
+	b = binary.BigEndian.AppendUint32(b, of.ONF_EXPERIMENTER_ID)
+	b = binary.BigEndian.AppendUint32(b, of.Type_BundleAdd)
+	b = binary.BigEndian.AppendUint32(b, bundle)
+	b = binary.BigEndian.AppendUint32(b, uint32(bundleFlags)) // with padding before them
+
+	b = appendHeader(b, of.Type_FlowMod, n, xid)
+	b = binary.BigEndian.AppendUint64(b, c.Entry.Cookie)
+	command, mask := uint8(of.FC_ADD), uint64(0)
 	switch c.Op {
-	case flows.Add:
-		m.Command = of.FC_ADD
-		body += c.Entry.Instructions
 	case flows.Modify:
-		m.Command = of.FC_MODIFY_STRICT
-		m.CookieMask = math.MaxUint64
-		body += c.Entry.Instructions
+		command, mask = of.FC_MODIFY_STRICT, math.MaxUint64
 	case flows.Delete:
-		m.Command = of.FC_DELETE_STRICT
-		m.CookieMask = math.MaxUint64
+		command, mask = of.FC_DELETE_STRICT, math.MaxUint64
 	}
-	b, err := m.MarshalBinary()
-	if err != nil {
-		return nil, err
+	b = binary.BigEndian.AppendUint64(b, mask)
+	b = append(b, c.Entry.Table, command, 0, 0, 0, 0) // no timeouts
+	b = binary.BigEndian.AppendUint16(b, c.Entry.Priority)
+	b = binary.BigEndian.AppendUint32(b, noBuffer)
+	b = binary.BigEndian.AppendUint32(b, of.P_ANY)
+	b = binary.BigEndian.AppendUint32(b, of.OFPG_ANY)
+	b = append(b, 0, 0, 0, 0) // flags and padding
+	b = append(b, c.Entry.Match...)
+	if c.Op != flows.Delete {
+		b = append(b, c.Entry.Instructions...)
 	}
-	b = append(b[:flowModLen], body...)
-	if len(b) > math.MaxUint16-bundleControlLen {
-		return nil, fmt.Errorf("flow of %d bytes doesn't fit an OpenFlow message", len(b))
-	}
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
 	return b, nil
 }
 
-// bundleAdd wraps a message into a bundle. Open vSwitch wants the same xid inside and
-// outside.
-func bundleAdd(id uint32, inner []byte) ([]byte, error) {
-	m := of.NewBundleAdd(&of.BundleAdd{BundleID: id, Flags: bundleFlags, Message: encoded(inner)})
-	m.Header.Xid = message(inner).xid()
-	return marshal(m)
+// noBuffer is OFP_NO_BUFFER: the flow-mod isn't about a buffered packet.
+const noBuffer = 0xffffffff
+
+// appendHeader appends the header of a message of n bytes.
+func appendHeader(b []byte, kind uint8, n int, xid uint32) []byte {
+	b = append(b, of.VERSION, kind)
+	b = binary.BigEndian.AppendUint16(b, uint16(n))
+	return binary.BigEndian.AppendUint32(b, xid)
 }
 
 const bundleFlags = of.OFPBCT_ATOMIC | of.OFPBCT_ORDERED
@@ -100,13 +111,6 @@ func bundleControl(id uint32, kind uint16, xid uint32) ([]byte, error) {
 	m.Header.Xid = xid
 	return marshal(m)
 }
-
-// encoded is a message that is encoded already.
-type encoded []byte
-
-func (e encoded) Len() uint16                    { return uint16(len(e)) }
-func (e encoded) MarshalBinary() ([]byte, error) { return e, nil }
-func (e encoded) UnmarshalBinary([]byte) error   { return fmt.Errorf("openflow: %w", errWriteOnly) }
 
 // flowStatsRequest asks for the flows of all tables whose cookie matches.
 func flowStatsRequest(cookie, mask uint64, xid uint32) ([]byte, error) {

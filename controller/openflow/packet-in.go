@@ -33,14 +33,9 @@ const (
 	packetInUserdata = 7 // NXPINT_USERDATA
 )
 
-// sampleAction is NXAST_CONTROLLER2, which libOpenflow doesn't know.
-type sampleAction struct{ raw }
-
-func (sampleAction) Header() *of.ActionHeader { return nil } // only used in decoding
-
-// newSample encodes the properties in Open vSwitch's order, so that they come back
-// byte for byte.
-func newSample(s *flows.Sample) of.Action {
+// encodeSample returns NXAST_CONTROLLER2, which libOpenflow doesn't know, with its
+// properties in Open vSwitch's order, so that they come back byte for byte.
+func encodeSample(s *flows.Sample) []byte {
 	b := binary.BigEndian.AppendUint32(nil, of.ActionType_Experimenter<<16) // the length comes last
 	b = binary.BigEndian.AppendUint32(b, nxVendor)
 	b = binary.BigEndian.AppendUint16(b, actionController2)
@@ -53,7 +48,7 @@ func newSample(s *flows.Sample) of.Action {
 	}
 	b = appendProperty(b, controllerMeterID, be32(s.Meter))
 	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
-	return sampleAction{b}
+	return b
 }
 
 // userdataPassed in a sample says that the packet wasn't dropped.

@@ -11,10 +11,7 @@ import (
 	"github.com/vifguard/vifguard/flows"
 )
 
-var (
-	errWriteOnly = errors.New("this message is only written")
-	errTruncated = errors.New("truncated message")
-)
+var errTruncated = errors.New("truncated message")
 
 // Flow is a flow of the switch with its counters.
 type Flow struct {
@@ -31,7 +28,10 @@ func parseFlowStats(m message) (list []Flow, more bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	for len(body) > 0 {
+	all := string(body) // one copy for all of them: they live and die together
+	list = make([]Flow, 0, countFlowStats(body))
+	for at := 0; at < len(all); {
+		body := body[at:]
 		if len(body) < flowStatsLen {
 			return nil, false, errTruncated
 		}
@@ -39,19 +39,29 @@ func parseFlowStats(m message) (list []Flow, more bool, err error) {
 		if n < flowStatsLen || n > len(body) {
 			return nil, false, errTruncated
 		}
-		f, err := parseFlow(body[:n])
+		f, err := parseFlow(body[:n], all[at:at+n])
 		if err != nil {
 			return nil, false, err
 		}
 		list = append(list, f)
-		body = body[n:]
+		at += n
 	}
 	return list, more, nil
 }
 
-// parseFlow reads one ofp_flow_stats.
-func parseFlow(b []byte) (Flow, error) {
-	rest := b[flowStatsLen:]
+// countFlowStats returns about how many flows a multipart reply holds.
+func countFlowStats(body []byte) (n int) {
+	for len(body) >= flowStatsLen {
+		size := max(int(binary.BigEndian.Uint16(body)), flowStatsLen)
+		body = body[min(size, len(body)):]
+		n++
+	}
+	return n
+}
+
+// parseFlow reads one ofp_flow_stats, of which text is a copy to keep.
+func parseFlow(b []byte, text string) (Flow, error) {
+	rest, text := b[flowStatsLen:], text[flowStatsLen:]
 	if len(rest) < 4 {
 		return Flow{}, errTruncated
 	}
@@ -64,10 +74,10 @@ func parseFlow(b []byte) (Flow, error) {
 			Key: flows.Key{
 				Table:    b[2],
 				Priority: binary.BigEndian.Uint16(b[12:]),
-				Match:    string(rest[:matchLen]),
+				Match:    text[:matchLen],
 			},
 			Cookie:       binary.BigEndian.Uint64(b[24:]),
-			Instructions: string(rest[matchLen:]),
+			Instructions: text[matchLen:],
 		},
 		Packets: binary.BigEndian.Uint64(b[32:]),
 		Bytes:   binary.BigEndian.Uint64(b[40:]),

@@ -16,30 +16,11 @@ import (
 
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
-	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
-// everyRule returns rules of every kind: the shared ones and those of VIFs that
-// between them use every key.
-func everyRule() []flows.Rule {
-	bridge := &model.BridgeConfig{Name: "br0"}
-	rules := flows.Shared()
-	for i, ids := range []map[string]string{
-		{"attached-mac": "52:54:00:00:00:01", "port-security": "mac"},
-		{"attached-mac": "52:54:00:00:00:02", "port-security": "mac,arp", "allowed-addresses": "192.0.2.2 2001:db8::2", "port-security-allow": "priority-tag,router,dhcp-server"},
-		{"attached-mac": "52:54:00:00:00:03", "port-security": "mac,arp,ip", "allowed-addresses": "192.0.2.3 198.51.100.0/24 2001:db8:1::/48",
-			"allowed-address-pairs": "192.0.2.100@00:00:5e:00:01:07,2001:db8::100@00:00:5e:00:02:07,0.0.0.0/0,::/0@52:54:00:00:00:33", "port-security-allow": "ethertype:0x88cc"},
-		{"attached-mac": "52:54:00:00:00:04", "port-security": "auto", "port-security-action": "observe", "port-security-allow": "vlan-trunk"},
-		{"port-security": "block"},
-		{"port-security": "off"},
-	} {
-		p := model.Resolve(bridge, nil, &model.Interface{Name: "p", ExternalIDs: ids})
-		rules = append(rules, flows.Compile(flows.Port{VIF: flows.VIFID(i + 1), InPort: uint32(i + 1), Policy: &p})...)
-	}
-	rules = append(rules, flows.Compile(flows.Port{InPort: 0xfffffffe, Policy: &model.Policy{Mode: model.Trusted}})...)
-	return rules
-}
+// everyRule is what the tests inside the package use.
+func everyRule() []flows.Rule { return openflow.EveryRule() }
 
 func start(t *testing.T) (*lab.T, *openflow.Conn, context.Context) {
 	t.Helper()

@@ -153,12 +153,11 @@ func (b *bundle) fill(c *Conn, first uint32) error {
 	if err := write(bundleControl(b.id, of.OFPBCT_OPEN_REQUEST, first)); err != nil {
 		return err
 	}
-	for i, change := range b.changes {
-		fm, err := flowMod(change, b.firstAdd+uint32(i))
-		if err != nil {
-			return err
-		}
-		if err := write(bundleAdd(b.id, fm)); err != nil {
+	var add []byte
+	for i := range b.changes {
+		var err error
+		add, err = appendBundleAdd(add[:0], b.id, &b.changes[i], b.firstAdd+uint32(i))
+		if err := write(add, err); err != nil {
 			return err
 		}
 	}

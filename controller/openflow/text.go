@@ -54,7 +54,8 @@ func fieldText(h oxm, value []byte, masked bool) string {
 	if masked && len(value)%2 == 0 {
 		value, mask = value[:len(value)/2], value[len(value)/2:]
 	}
-	for id, known := range fieldHeaders {
+	for i, known := range fieldHeaders {
+		id := flows.FieldID(i)
 		if known != h {
 			continue
 		}

@@ -429,7 +429,7 @@ const flowEvent = " event="
 // it has reported a flow that was added and deleted for that.
 func (h *host) monitorFlows(ctx context.Context) (*daemon, error) {
 	log := filepath.Join(h.sw.Dir, "monitor.log")
-	d, err := startDaemon(log, nil, "ovs-ofctl", "monitor", h.sw.Mgmt(bridge), "watch:!initial")
+	d, err := startDaemon(log, []string{"OVS_RUNDIR=" + h.sw.Dir}, "ovs-ofctl", "monitor", h.sw.Mgmt(bridge), "watch:!initial")
 	if err != nil {
 		return nil, err
 	}
@@ -447,7 +447,7 @@ func (h *host) monitorFlows(ctx context.Context) (*daemon, error) {
 	}
 	if err != nil {
 		d.stop()
-		return nil, err
+		return nil, fmt.Errorf("%w\n%s", err, d.tail())
 	}
 	return d, nil
 }
