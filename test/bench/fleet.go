@@ -45,13 +45,13 @@ func (v vif) ids() map[string]string {
 // that grows with the square of it, so the fleet doesn't use it.
 const batch = 1000
 
-// addFleet adds VIFs from..to-1 to a dummy bridge and waits until the switch has them.
+// addFleet adds VIFs from..to-1 to the bridge and waits until the switch has them.
 func addFleet(ctx context.Context, sw *lab.Switch, db *database, from, to int) error {
 	for ; from < to; from += batch {
 		var ops, ports []any
 		for i := from; i < min(from+batch, to); i++ {
 			ports = append(ports, namedUUID(fmt.Sprintf("port%d", i)))
-			ops = append(ops, plug(vif(i))...)
+			ops = append(ops, plug(vif(i), patched)...)
 		}
 		if err := db.transact(ctx, append(ops, attach(ports))...); err != nil {
 			return fmt.Errorf("add ports: %w", err)
@@ -60,13 +60,24 @@ func addFleet(ctx context.Context, sw *lab.Switch, db *database, from, to int) e
 	return sw.WaitVswitchd(ctx)
 }
 
+// wiring is what a fleet's ports are. The agent treats all alike.
+type wiring string
+
+const (
+	// Patch ports exist only in the switch's control plane, in pairs: ten thousand of
+	// them take seconds, while those that have a datapath port take minutes.
+	patched wiring = "patch"
+	dummy   wiring = "dummy"
+)
+
 // plug returns the operations that make a VIF's rows.
-func plug(v vif) []any {
+func plug(v vif, w wiring) []any {
+	row := map[string]any{"name": v.name(), "type": w, "ofport_request": v.ofport(), "external_ids": ovsMap(v.ids())}
+	if w == patched {
+		row["options"] = ovsMap(map[string]string{"peer": vif(int(v) ^ 1).name()})
+	}
 	return []any{
-		map[string]any{
-			"op": "insert", "table": "Interface", "uuid-name": fmt.Sprintf("iface%d", int(v)),
-			"row": map[string]any{"name": v.name(), "type": "patch", "options": ovsMap(map[string]string{"peer": vif(int(v) ^ 1).name()}), "ofport_request": v.ofport(), "external_ids": ovsMap(v.ids())},
-		},
+		map[string]any{"op": "insert", "table": "Interface", "uuid-name": fmt.Sprintf("iface%d", int(v)), "row": row},
 		map[string]any{
 			"op": "insert", "table": "Port", "uuid-name": fmt.Sprintf("port%d", int(v)),
 			"row": map[string]any{"name": v.name(), "interfaces": namedUUID(fmt.Sprintf("iface%d", int(v)))},

@@ -67,6 +67,13 @@ func (d *daemon) stop() {
 	}
 }
 
+// kill ends a daemon without giving it a chance to do anything.
+func (d *daemon) kill() {
+	_ = d.cmd.Process.Kill() // an error means that it has ended
+	<-d.done
+	d.log.Close()
+}
+
 func (d *daemon) pid() int { return d.cmd.Process.Pid }
 
 // tail returns the end of what it printed.

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vifguard/vifguard/test/lab"
+)
+
+// ovnBridge is the bridge that ovn-controller programs.
+const ovnBridge = "br-int"
+
+// ovn is a private OVN on a private switch: two databases, northd, one chassis.
+type ovn struct {
+	sw         *lab.Switch
+	daemons    []*daemon
+	controller *daemon
+}
+
+func startOVN(ctx context.Context, sw *lab.Switch) (_ *ovn, err error) {
+	o := &ovn{sw: sw}
+	defer func() {
+		if err != nil {
+			o.stop()
+		}
+	}()
+	if err := sw.AddBridge(ovnBridge, "fail_mode=secure"); err != nil {
+		return nil, err
+	}
+	for _, db := range []string{"nb", "sb"} {
+		file := o.file(db + ".db")
+		if _, err := o.run(ctx, "ovsdb-tool", "create", file, "/usr/share/ovn/ovn-"+db+".ovsschema"); err != nil {
+			return nil, err
+		}
+		err := o.start("ovsdb-server", file, "--remote=punix:"+o.file(db+".sock"), "--unixctl="+o.file(db+".ctl"), "-vconsole:warn", "-vsyslog:off")
+		if err != nil {
+			return nil, err
+		}
+	}
+	err = o.start("ovn-northd", "--ovnnb-db="+o.endpoint("nb"), "--ovnsb-db="+o.endpoint("sb"), "--unixctl="+o.file("northd.ctl"), "-vconsole:warn", "-vsyslog:off")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := sw.Vsctl("set", "Open_vSwitch", ".", "external_ids:system-id=bench", "external_ids:ovn-remote="+o.endpoint("sb"),
+		"external_ids:ovn-encap-type=geneve", "external_ids:ovn-encap-ip=127.0.0.1"); err != nil {
+		return nil, err
+	}
+	if err := o.startController(); err != nil {
+		return nil, err
+	}
+	if _, err := o.nbctl(ctx, "ls-add", "net"); err != nil {
+		return nil, err
+	}
+	return o, o.sync(ctx)
+}
+
+func (o *ovn) file(name string) string { return filepath.Join(o.sw.Dir, name) }
+
+func (o *ovn) endpoint(db string) string { return "unix:" + o.file(db+".sock") }
+
+func (o *ovn) env() []string {
+	return []string{"OVS_RUNDIR=" + o.sw.Dir, "OVN_RUNDIR=" + o.sw.Dir, "OVN_LOGDIR=" + o.sw.Dir, "OVS_LOGDIR=" + o.sw.Dir, "OVN_DBDIR=" + o.sw.Dir}
+}
+
+func (o *ovn) start(name string, args ...string) error {
+	d, err := startDaemon(o.file("ovn.log"), o.env(), name, args...)
+	if err != nil {
+		return err
+	}
+	o.daemons = append(o.daemons, d)
+	if name != "ovsdb-server" {
+		return nil
+	}
+	socket := strings.TrimPrefix(args[1], "--remote=punix:")
+	return lab.WaitUntil(context.Background(), name+" listens", func() (bool, error) {
+		_, err := os.Stat(socket)
+		return err == nil, nil
+	})
+}
+
+func (o *ovn) startController() (err error) {
+	o.controller, err = startDaemon(o.file("ovn.log"), o.env(), "ovn-controller", o.sw.Endpoint(), "-vconsole:warn", "-vsyslog:off")
+	return err
+}
+
+func (o *ovn) stop() {
+	o.controller.stop()
+	for i := len(o.daemons) - 1; i >= 0; i-- {
+		o.daemons[i].stop()
+	}
+}
+
+func (o *ovn) run(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), o.env()...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return string(out), nil
+}
+
+func (o *ovn) nbctl(ctx context.Context, args ...string) (string, error) {
+	return o.run(ctx, "ovn-nbctl", append([]string{"--db=" + o.endpoint("nb"), "--timeout=120"}, args...)...)
+}
+
+// sync returns when the chassis has carried out what the northbound database asks for.
+func (o *ovn) sync(ctx context.Context) error {
+	// Without a chassis there would be nothing to wait for.
+	if _, err := o.run(ctx, "ovn-sbctl", "--db="+o.endpoint("sb"), "--timeout=20", "wait-until", "Chassis", "bench", "name=bench"); err != nil {
+		return fmt.Errorf("%w\n%s", err, o.controller.tail())
+	}
+	_, err := o.nbctl(ctx, "--wait=hv", "sync")
+	return err
+}
+
+// port returns the words of ovn-nbctl that make a logical port with what the VIF may
+// send as its port security. OVN knows no prefixes with another MAC than the port's own,
+// and nothing else of the fleet's policy is beyond it.
+func (o *ovn) port(v vif) []string {
+	security := fmt.Sprintf("%s %s %s %s %s", v.mac(), v.ip4(), v.ip6(), v.prefix(), v.pair())
+	return []string{
+		"--", "lsp-add", "net", v.name(),
+		"--", "lsp-set-addresses", v.name(), fmt.Sprintf("%s %s %s", v.mac(), v.ip4(), v.ip6()),
+		"--", "lsp-set-port-security", v.name(), security,
+	}
+}
+
+// beside compares with OVN: from a bridge without flows until everything is enforced,
+// and one port's changed addresses.
+func (b *bench) beside(ctx context.Context) (err error) {
+	h, err := b.newHost(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	o, err := startOVN(ctx, h.sw)
+	if err != nil {
+		return err
+	}
+	defer o.stop()
+	n := b.ovn
+	if err := addFleet(ctx, h.sw, h.db, 0, n); err != nil {
+		return err
+	}
+	if err := h.addOVNPorts(ctx, n); err != nil {
+		return err
+	}
+	var words []string
+	for i := range n {
+		words = append(words, o.port(vif(i))...)
+	}
+	begin := time.Now()
+	if _, err := o.nbctl(ctx, append([]string{"--wait=hv"}, words[1:]...)...); err != nil {
+		return err
+	}
+	b.add(row{measure: fmt.Sprintf("OVN: %d ports added to the running system", n), peer: "OVN " + inMS(time.Since(begin)), noted: true})
+
+	want := len(rulesOf(n))
+	var own, peer []float64
+	for range b.rounds {
+		// One that ended in order would have taken its chassis along.
+		o.controller.kill()
+		if _, err := h.sw.Ofctl("del-flows", ovnBridge); err != nil {
+			return err
+		}
+		if err := h.settle(ctx); err != nil {
+			return err
+		}
+		begin := time.Now()
+		if err := o.startController(); err != nil {
+			return err
+		}
+		if err := o.sync(ctx); err != nil {
+			return err
+		}
+		peer = append(peer, time.Since(begin).Seconds())
+
+		if err := h.forget(ctx); err != nil {
+			return err
+		}
+		begin = time.Now()
+		if err := h.startAgent(); err != nil {
+			return err
+		}
+		end, err := h.count.waitFlows(ctx, want)
+		if err != nil {
+			return err
+		}
+		own = append(own, end.Sub(begin).Seconds())
+		if err := h.awaitState(ctx, n); err != nil {
+			return err
+		}
+		h.stopAgent()
+	}
+	faster := median(ratios(peer, own))
+	b.add(row{
+		measure: fmt.Sprintf("cold start beside OVN, N = %d", n), own: ms(median(own)), peer: "OVN " + ms(median(peer)),
+		value: fmt.Sprintf("%.1fx", faster), reach: ">= 10x faster", ok: faster >= 10,
+	})
+	if err := h.startAgent(); err != nil {
+		return err
+	}
+	if err := h.settle(ctx); err != nil {
+		return err
+	}
+	return h.changeBesideOVN(ctx, o, n)
+}
+
+// changeBesideOVN compares memory, and how long a changed address takes.
+func (h *host) changeBesideOVN(ctx context.Context, o *ovn, n int) error {
+	var own, peer []float64
+	for i := range max(h.changes/10, 3) {
+		v := vif(i * 7 % n)
+		seq := fmt.Sprintf("ovn.%d", i)
+		begin := time.Now()
+		if err := h.db.transact(ctx, h.readdress(v, fmt.Sprintf("198.51.0.%d", i), seq)); err != nil {
+			return err
+		}
+		end, err := h.await(ctx, "the change is in force", func(s seen) bool { return s.name == v.name() && s.ids["vifguard-seq"] == seq })
+		if err != nil {
+			return err
+		}
+		own = append(own, end.Sub(begin).Seconds())
+		begin = time.Now()
+		security := fmt.Sprintf("%s %s 198.51.0.%d", v.mac(), v.ip4(), i)
+		if _, err := o.nbctl(ctx, "--wait=hv", "lsp-set-port-security", v.name(), security); err != nil {
+			return err
+		}
+		peer = append(peer, time.Since(begin).Seconds())
+	}
+	faster := median(ratios(peer, own))
+	h.add(row{
+		measure: fmt.Sprintf("one VIF's addresses change, N = %d, beside OVN", n), own: ms(median(own)),
+		peer: "OVN " + ms(median(peer)), value: fmt.Sprintf("%.1fx", faster), reach: "faster", ok: faster > 1,
+	})
+	mine, err := memoryOf(h.agent.pid())
+	if err != nil {
+		return err
+	}
+	theirs, err := memoryOf(o.controller.pid())
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, o.controller.tail())
+	}
+	h.add(row{
+		measure: fmt.Sprintf("memory, N = %d", n), own: fmt.Sprintf("%.0f MB", float64(mine)/1e6),
+		peer:  fmt.Sprintf("ovn-controller %.0f MB", float64(theirs)/1e6),
+		value: fmt.Sprintf("%.2f", float64(mine)/float64(theirs)), reach: "< 1", ok: mine < theirs,
+	})
+	return nil
+}
+
+// addOVNPorts adds a port to OVN's bridge for each VIF.
+func (h *host) addOVNPorts(ctx context.Context, n int) error {
+	var ops, ports []any
+	for i := range n {
+		name := "o" + vif(i).name()
+		ports = append(ports, namedUUID("port"+name))
+		ops = append(ops,
+			map[string]any{"op": "insert", "table": "Interface", "uuid-name": "iface" + name, "row": map[string]any{
+				"name": name, "type": dummy, "external_ids": ovsMap(map[string]string{"iface-id": vif(i).name()}),
+			}},
+			map[string]any{"op": "insert", "table": "Port", "uuid-name": "port" + name, "row": map[string]any{
+				"name": name, "interfaces": namedUUID("iface" + name),
+			}})
+	}
+	ops = append(ops, map[string]any{
+		"op": "mutate", "table": "Bridge", "where": [][]any{{"name", "==", ovnBridge}},
+		"mutations": [][]any{{"ports", "insert", ovsSet(ports)}},
+	})
+	if err := h.db.transact(ctx, ops...); err != nil {
+		return err
+	}
+	return h.sw.WaitVswitchd(ctx)
+}
