@@ -15,7 +15,7 @@ FLAGS := -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION) -X
 BUILD := CGO_ENABLED=0 $(GO) build $(FLAGS)
 TEST  := PATH="$(CACHE)/bin:$$PATH" $(GO) test -count=1 $(TESTFLAGS)
 
-.PHONY: build demo test race fuzz soak guides-test package-test deb man lint clean help
+.PHONY: build demo test race fuzz soak guides-test package-test deb man bench lint clean help
 
 build: ## build bin/vifguard (the default)
 	$(BUILD) -o $(BIN)/vifguard ./cmd/vifguard
@@ -58,6 +58,11 @@ man: ## write the manual pages, in bin/man
 	rm -rf $(BIN)/man
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git show -s --format=%ct 2>/dev/null || stat -c %Y go.mod)} \
 		CGO_ENABLED=0 $(GO) run $(FLAGS) -tags man ./cmd/vifguard man $(BIN)/man
+
+bench: build ## measure beside ovs-ofctl and OVN, and update docs/performance.md (BENCHFLAGS=-quick)
+	$(BUILD) -o $(BIN)/bench ./test/bench
+	@$(SUDO) packaging/deps.sh bench
+	@$(SUDO) $(BIN)/bench -doc docs/performance.md $(BENCHFLAGS)
 
 lint: $(LINT) ## run go vet and golangci-lint
 	$(GO) vet ./...

@@ -101,7 +101,7 @@ func (o *ovn) run(ctx context.Context, name string, args ...string) (string, err
 	cmd.Env = append(os.Environ(), o.env()...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", name, err, out)
+		return "", fmt.Errorf("%s %.60q: %w: %s", name, args, err, out)
 	}
 	return string(out), nil
 }
@@ -116,8 +116,15 @@ func (o *ovn) sync(ctx context.Context) error {
 	if _, err := o.run(ctx, "ovn-sbctl", "--db="+o.endpoint("sb"), "--timeout=20", "wait-until", "Chassis", "bench", "name=bench"); err != nil {
 		return fmt.Errorf("%w\n%s", err, o.controller.tail())
 	}
-	_, err := o.nbctl(ctx, "--wait=hv", "sync")
-	return err
+	// Now and then the chassis misses that it is asked, right after it has appeared.
+	const tries = 6
+	var err error
+	for range tries {
+		if _, err = o.run(ctx, "ovn-nbctl", "--db="+o.endpoint("nb"), "--timeout=10", "--wait=hv", "sync"); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w\n%s", err, o.controller.tail())
 }
 
 // port returns the words of ovn-nbctl that make a logical port with what the VIF may
