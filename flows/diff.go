@@ -2,6 +2,7 @@ package flows
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -49,30 +50,67 @@ func Diff(want, have []Entry) []Change {
 	for i := range have {
 		installed[have[i].Key] = &have[i]
 	}
-	var changes []Change
-	for _, w := range want {
+	// Usually the lists are nearly equal, or one of them is empty.
+	changes := make([]Change, 0, max(len(want)-len(have), 0))
+	left := len(have)
+	for i := range want {
+		w := &want[i]
 		h := installed[w.Key]
+		if h != nil {
+			installed[w.Key] = nil
+			left--
+		}
 		switch {
 		case h == nil:
-			changes = append(changes, Change{Add, w})
+			changes = append(changes, Change{Add, *w})
 		case h.Cookie != w.Cookie:
 			// Another owner: replacing it in place would hand on its counters.
-			changes = append(changes, Change{Delete, *h}, Change{Add, w})
+			changes = append(changes, Change{Delete, *h}, Change{Add, *w})
 		case h.Instructions != w.Instructions:
-			changes = append(changes, Change{Modify, w})
+			changes = append(changes, Change{Modify, *w})
 		}
-		delete(installed, w.Key)
 	}
-	for _, h := range installed {
-		changes = append(changes, Change{Delete, *h})
+	if left > 0 {
+		for _, h := range installed {
+			if h != nil {
+				changes = append(changes, Change{Delete, *h})
+			}
+		}
 	}
-	slices.SortFunc(changes, func(a, b Change) int {
-		return cmp.Or(
-			cmp.Compare(b.Op, a.Op),
-			cmp.Compare(a.Entry.Table, b.Entry.Table),
-			cmp.Compare(b.Entry.Priority, a.Entry.Priority),
-			strings.Compare(a.Entry.Match, b.Entry.Match),
-		)
-	})
+	sortChanges(changes)
 	return changes
+}
+
+// sortChanges sorts by operation, table, priority and match. The first three have few
+// values, so the changes are first dealt out by them.
+func sortChanges(changes []Change) {
+	type class struct {
+		op       Op
+		table    uint8
+		priority uint16
+	}
+	of := func(c *Change) class { return class{c.Op, c.Entry.Table, c.Entry.Priority} }
+	count := make(map[class]int)
+	for i := range changes {
+		count[of(&changes[i])]++
+	}
+	classes := slices.SortedFunc(maps.Keys(count), func(a, b class) int {
+		return cmp.Or(cmp.Compare(b.op, a.op), cmp.Compare(a.table, b.table), cmp.Compare(b.priority, a.priority))
+	})
+	next, at := make(map[class]int, len(classes)), 0
+	for _, c := range classes {
+		next[c] = at
+		at += count[c]
+	}
+	dealt := make([]Change, len(changes))
+	for i := range changes {
+		c := of(&changes[i])
+		dealt[next[c]] = changes[i]
+		next[c]++
+	}
+	copy(changes, dealt)
+	for _, c := range classes {
+		end := next[c]
+		slices.SortFunc(changes[end-count[c]:end], func(a, b Change) int { return strings.Compare(a.Entry.Match, b.Entry.Match) })
+	}
 }
