@@ -3,6 +3,7 @@ package flows
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/vifguard/vifguard/model"
 )
@@ -57,25 +58,26 @@ const (
 
 // Fields returns the match as a list of conditions in the switch's order, with every
 // prerequisite.
-func (m *Match) Fields() []Field {
-	var fs fieldList
+func (m *Match) Fields() []Field { return m.AppendFields(nil) }
+
+// AppendFields appends what Fields returns to a list.
+func (m *Match) AppendFields(list []Field) []Field {
+	fs := fieldList(list)
 	if m.InPort != 0 {
 		fs.add32(FieldInPort, m.InPort)
 	}
 	fs.addMAC(FieldEthSrc, m.EthSrc)
-	var payload []Field
+	afterType := len(fs)
 	if m.Payload != nil {
-		payload = m.Payload.fields()
-		fs = append(fs, payload[0]) // the ethertype, which comes before the VLAN
-		payload = payload[1:]
+		m.Payload.fields(&fs)
+		afterType++ // the first field is the ethertype, which comes before the VLAN
 	}
 	switch m.VLAN {
 	case Tagged:
-		fs.masked(FieldVLAN, be16(vlanPresent), be16(vlanPresent))
+		fs = slices.Insert(fs, afterType, Field{ID: FieldVLAN, Value: be16(vlanPresent), Mask: be16(vlanPresent)})
 	case PriorityTagged:
-		fs.add16(FieldVLAN, vlanPresent)
+		fs = slices.Insert(fs, afterType, Field{ID: FieldVLAN, Value: be16(vlanPresent)})
 	}
-	fs = append(fs, payload...)
 	if v, mask := m.register(); mask != 0 {
 		fs.masked(FieldRegister, be32(v), be32(mask))
 	}
@@ -86,17 +88,12 @@ func (m *Match) Fields() []Field {
 // (OFPVID_PRESENT, OpenFlow 1.3 section 7.2.3.7).
 const vlanPresent = 0x1000
 
-func (t OfType) fields() []Field {
-	var fs fieldList
-	fs.add16(FieldEthType, uint16(t))
-	return fs
-}
+func (t OfType) fields(fs *fieldList) { fs.add16(FieldEthType, uint16(t)) }
 
-func (a ARPPacket) fields() []Field  { return arpFields(model.EtherTypeARP, a) }
-func (a RARPPacket) fields() []Field { return arpFields(model.EtherTypeRARP, ARPPacket(a)) }
+func (a ARPPacket) fields(fs *fieldList)  { arpFields(fs, model.EtherTypeARP, a) }
+func (a RARPPacket) fields(fs *fieldList) { arpFields(fs, model.EtherTypeRARP, ARPPacket(a)) }
 
-func arpFields(etherType uint16, a ARPPacket) []Field {
-	var fs fieldList
+func arpFields(fs *fieldList, etherType uint16, a ARPPacket) {
 	fs.add16(FieldEthType, etherType)
 	if a.Op != 0 {
 		fs.add16(FieldARPOp, a.Op)
@@ -105,24 +102,21 @@ func arpFields(etherType uint16, a ARPPacket) []Field {
 	fs.addPrefix(FieldARPTPA, a.TPA)
 	fs.addMAC(FieldARPSHA, a.SHA)
 	fs.addMAC(FieldARPTHA, a.THA)
-	return fs
 }
 
-func (p IPv4) fields() []Field {
-	var fs fieldList
+func (p IPv4) fields(fs *fieldList) {
 	fs.add16(FieldEthType, model.EtherTypeIPv4)
 	fs.addPrefix(FieldIPv4Src, p.Src)
 	fs.addPrefix(FieldIPv4Dst, p.Dst)
 	fs.addFragment(p.Fragment)
-	return fs.addInner(p.Inner)
+	fs.addInner(p.Inner)
 }
 
 // fragFirst is the value of NXM_NX_IP_FRAG for fragments with offset 0: the bit for
 // any fragment without the bit for later ones (nicira-ext.h).
 const fragFirst = 1
 
-func (p IPv6) fields() []Field {
-	var fs fieldList
+func (p IPv6) fields(fs *fieldList) {
 	fs.add16(FieldEthType, model.EtherTypeIPv6)
 	fs.addPrefix(FieldIPv6Src, p.Src)
 	fs.addPrefix(FieldIPv6Dst, p.Dst)
@@ -130,55 +124,47 @@ func (p IPv6) fields() []Field {
 	if p.HopLimit != 0 {
 		fs.add8(FieldTTL, p.HopLimit)
 	}
-	return fs.addInner(p.Inner)
+	fs.addInner(p.Inner)
 }
 
-func (p Proto) fields() []Field {
-	var fs fieldList
-	fs.add8(FieldIPProto, uint8(p))
-	return fs
-}
+func (p Proto) fields(fs *fieldList) { fs.add8(FieldIPProto, uint8(p)) }
 
-func (u UDP) fields() []Field {
-	fs := fieldList(Proto(protoUDP).fields())
+func (u UDP) fields(fs *fieldList) {
+	Proto(protoUDP).fields(fs)
 	if u.Src != 0 {
 		fs.add16(FieldUDPSrc, u.Src)
 	}
 	if u.Dst != 0 {
 		fs.add16(FieldUDPDst, u.Dst)
 	}
-	return fs
 }
 
-func (HiddenUDP) fields() []Field {
-	fs := fieldList(Proto(protoUDP).fields())
+func (HiddenUDP) fields(fs *fieldList) {
+	Proto(protoUDP).fields(fs)
 	fs.add16(FieldUDPSrc, 0)
 	fs.add16(FieldUDPDst, 0)
-	return fs
 }
 
-func (t ICMPv6) fields() []Field {
-	fs := fieldList(Proto(protoICMPv6).fields())
+func (t ICMPv6) fields(fs *fieldList) {
+	Proto(protoICMPv6).fields(fs)
 	fs.add8(FieldICMPv6Type, uint8(t))
-	return fs
 }
 
-func (n NS) fields() []Field {
-	return ndFields(NeighborSolicitation, n.Target, FieldNDSLL, n.SLL)
+func (n NS) fields(fs *fieldList) {
+	ndFields(fs, NeighborSolicitation, n.Target, FieldNDSLL, n.SLL)
 }
 
-func (n NA) fields() []Field {
-	return ndFields(NeighborAdvertisement, n.Target, FieldNDTLL, n.TLL)
+func (n NA) fields(fs *fieldList) {
+	ndFields(fs, NeighborAdvertisement, n.Target, FieldNDTLL, n.TLL)
 }
 
-func ndFields(t ICMPv6, target netip.Prefix, option FieldID, mac *model.MAC) []Field {
-	fs := fieldList(t.fields())
+func ndFields(fs *fieldList, t ICMPv6, target netip.Prefix, option FieldID, mac *model.MAC) {
+	t.fields(fs)
 	fs.add8(FieldICMPv6Code, 0)
 	fs.addPrefix(FieldNDTarget, target)
 	if mac != nil {
-		fs = append(fs, Field{ID: option, Value: mac[:]})
+		fs.masked(option, mac[:], nil)
 	}
-	return fs
 }
 
 // fieldList collects fields. Its methods leave out conditions that match everything.
@@ -221,11 +207,10 @@ func (fs *fieldList) addFragment(f Fragment) {
 	}
 }
 
-func (fs *fieldList) addInner(in Inner) []Field {
+func (fs *fieldList) addInner(in Inner) {
 	if in != nil {
-		*fs = append(*fs, in.fields()...)
+		in.fields(fs)
 	}
-	return *fs
 }
 
 func be16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }

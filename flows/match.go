@@ -31,7 +31,7 @@ const (
 
 // Payload is a condition on what follows the Ethernet header.
 type Payload interface {
-	fields() []Field
+	fields(fs *fieldList)
 }
 
 // OfType matches an ethertype and nothing inside.
@@ -76,7 +76,7 @@ type IPv6 struct {
 
 // Inner is a condition on what an IP packet carries.
 type Inner interface {
-	fields() []Field
+	fields(fs *fieldList)
 }
 
 // Proto matches an IP protocol and nothing inside.

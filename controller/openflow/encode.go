@@ -68,9 +68,11 @@ func EncodeAll(rules []flows.Rule, p flows.Pipeline) ([]flows.Entry, error) {
 	entries := make([]flows.Entry, len(rules))
 	ends := make([][2]int, len(rules)) // of the match and of the instructions
 	buf := make([]byte, 0, usualLen*len(rules))
+	var fields []flows.Field
 	for i := range rules {
 		begin := len(buf)
-		buf = appendMatch(buf, &rules[i].Match)
+		fields = rules[i].Match.AppendFields(fields[:0])
+		buf = appendMatch(buf, fields)
 		ends[i][0] = len(buf)
 		buf = appendInstructions(buf, &rules[i], p)
 		ends[i][1] = len(buf)
@@ -93,10 +95,10 @@ func EncodeAll(rules []flows.Rule, p flows.Pipeline) ([]flows.Entry, error) {
 }
 
 // appendMatch appends a struct ofp_match (OpenFlow 1.3 section 7.2.3).
-func appendMatch(b []byte, m *flows.Match) []byte {
+func appendMatch(b []byte, fields []flows.Field) []byte {
 	begin := len(b)
 	b = append(b, 0, of.MatchType_OXM, 0, 0)
-	for _, f := range m.Fields() {
+	for _, f := range fields {
 		b = appendField(b, f)
 	}
 	binary.BigEndian.PutUint16(b[begin+2:], uint16(len(b)-begin)) // without the padding
