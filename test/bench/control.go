@@ -141,7 +141,7 @@ func (h *host) forget(ctx context.Context) error {
 // settle waits until ovs-vswitchd has done what it does after a change of the
 // database, and forgets what was seen.
 func (h *host) settle(ctx context.Context) error {
-	if err := h.sw.WaitVswitchd(ctx); err != nil {
+	if err := h.db.applied(ctx); err != nil {
 		return err
 	}
 	for {
@@ -165,7 +165,7 @@ func (b *bench) controlPlane(ctx context.Context) (err error) {
 	have := 0
 	for i, n := range b.sizes {
 		b.logf("adding VIFs up to N = %d", n)
-		if err := addFleet(ctx, h.sw, h.db, have, n); err != nil {
+		if err := addFleet(ctx, h.db, have, n); err != nil {
 			return err
 		}
 		have = n

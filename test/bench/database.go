@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/vifguard/vifguard/test/lab"
 )
 
 // database is a plain OVSDB client (RFC 7047). The measurements need one that adds no
@@ -146,6 +149,42 @@ func (d *database) transact(ctx context.Context, ops ...any) error {
 		}
 	}
 	return nil
+}
+
+// applied returns when ovs-vswitchd has applied the database as it is now: as ovs-vsctl
+// does, it counts next_cfg up and waits for cur_cfg, but as long as that takes.
+func (d *database) applied(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errors.New("not after five minutes"))
+	defer cancel()
+	next, err := d.config(ctx, "next_cfg", map[string]any{
+		"op": "mutate", "table": "Open_vSwitch", "where": []any{}, "mutations": [][]any{{"next_cfg", "+=", 1}},
+	})
+	if err != nil {
+		return err
+	}
+	return lab.WaitUntil(ctx, "ovs-vswitchd has applied the database", func() (bool, error) {
+		current, err := d.config(ctx, "cur_cfg")
+		return current >= next, err
+	})
+}
+
+// config carries out operations and returns a column of the Open_vSwitch row after that.
+func (d *database) config(ctx context.Context, column string, ops ...any) (int, error) {
+	read := map[string]any{"op": "select", "table": "Open_vSwitch", "where": []any{}, "columns": []string{column}}
+	raw, err := d.call(ctx, "transact", slices.Concat([]any{"Open_vSwitch"}, ops, []any{read})...)
+	if err != nil {
+		return 0, err
+	}
+	var results []struct {
+		Rows []map[string]int `json:"rows"`
+	}
+	if err := json.Unmarshal(raw, &results); err != nil {
+		return 0, fmt.Errorf("OVSDB: read %s: %w", column, err)
+	}
+	if len(results) != len(ops)+1 || len(results[len(ops)].Rows) != 1 {
+		return 0, fmt.Errorf("OVSDB: read %s: %s", column, raw)
+	}
+	return results[len(ops)].Rows[0][column], nil
 }
 
 // watch calls updates for every change of these columns of the Interface table from

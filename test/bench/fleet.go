@@ -7,7 +7,6 @@ import (
 
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
-	"github.com/vifguard/vifguard/test/lab"
 )
 
 // bridge is the bridge of every measurement.
@@ -46,7 +45,7 @@ func (v vif) ids() map[string]string {
 const batch = 1000
 
 // addFleet adds VIFs from..to-1 to the bridge and waits until the switch has them.
-func addFleet(ctx context.Context, sw *lab.Switch, db *database, from, to int) error {
+func addFleet(ctx context.Context, db *database, from, to int) error {
 	for ; from < to; from += batch {
 		var ops, ports []any
 		for i := from; i < min(from+batch, to); i++ {
@@ -57,7 +56,7 @@ func addFleet(ctx context.Context, sw *lab.Switch, db *database, from, to int) e
 			return fmt.Errorf("add ports: %w", err)
 		}
 	}
-	return sw.WaitVswitchd(ctx)
+	return db.applied(ctx)
 }
 
 // wiring is what a fleet's ports are. The agent treats all alike.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
@@ -91,18 +92,21 @@ func (s *site) close() error {
 }
 
 // variant is a way to treat a pair's packets.
-type variant struct{ name, bridge, checks string }
+type variant struct {
+	name, bridge, checks string
+	prefixes             string // Flow_Table.prefixes of the stage that checks IP sources
+}
 
 // bare is what all others are compared with.
 const bare = "bare NORMAL"
 
 func variants() []variant {
 	return []variant{
-		{bare, bridge, ""},
-		{"mac", bridge, "mac"},
-		{"mac,arp", bridge, "mac,arp"},
-		{"mac,arp,ip", bridge, "mac,arp,ip"},
-		{"OVN", ovnBridge, ""},
+		{name: bare, bridge: bridge},
+		{name: "mac", bridge: bridge, checks: "mac"},
+		{name: "mac,arp", bridge: bridge, checks: "mac,arp"},
+		{name: "mac,arp,ip", bridge: bridge, checks: "mac,arp,ip"},
+		{name: "OVN", bridge: ovnBridge},
 	}
 }
 
@@ -112,6 +116,11 @@ func (s *site) apply(ctx context.Context, v variant) error {
 		args := []string{"remove", "Bridge", bridge, "external_ids", model.KeyChecks}
 		if v.checks != "" {
 			args = []string{"set", "Bridge", bridge, "external_ids:" + model.KeyChecks + "=\"" + v.checks + "\""}
+		}
+		args = append(args, "--", "clear", "Bridge", bridge, "flow_tables")
+		if v.prefixes != "" {
+			args = append(args, "--", "--id=@t", "create", "Flow_Table", "prefixes="+v.prefixes,
+				"--", "set", "Bridge", bridge, fmt.Sprintf("flow_tables:%d=@t", flows.StageIP))
 		}
 		if _, err := s.sw.Vsctl(args...); err != nil {
 			return err

@@ -153,7 +153,7 @@ func (b *bench) beside(ctx context.Context) (err error) {
 	}
 	defer o.stop()
 	n := b.ovn
-	if err := addFleet(ctx, h.sw, h.db, 0, n); err != nil {
+	if err := addFleet(ctx, h.db, 0, n); err != nil {
 		return err
 	}
 	if err := h.addOVNPorts(ctx, n); err != nil {
@@ -284,5 +284,5 @@ func (h *host) addOVNPorts(ctx context.Context, n int) error {
 	if err := h.db.transact(ctx, ops...); err != nil {
 		return err
 	}
-	return h.sw.WaitVswitchd(ctx)
+	return h.db.applied(ctx)
 }

@@ -21,6 +21,9 @@ func (b *bench) plugging(ctx context.Context) (err error) {
 	if err := h.startAgent(); err != nil {
 		return err
 	}
+	if _, err := h.count.waitFlows(ctx, len(rulesOf(0))); err != nil {
+		return err
+	}
 	var total, own []time.Duration
 	for i := range b.plugs {
 		v := vif(i)
