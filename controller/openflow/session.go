@@ -125,10 +125,7 @@ func (c *Conn) Commit(ctx context.Context, changes []flows.Change) error {
 		}
 		return b.rejected
 	}
-	if err := c.commit(ctx, b); err != nil {
-		return err
-	}
-	return c.Barrier(ctx)
+	return c.commit(ctx, b)
 }
 
 // bundle is a bundle on its way to the switch.
@@ -191,12 +188,27 @@ func (b *bundle) reject(m message) bool {
 	return true
 }
 
-// commit commits a closed bundle. Errors found only now carry the xid of the change,
-// followed by one for the commit itself; nothing is applied then.
+// commit commits a closed bundle and waits for the barrier behind it, both asked for at
+// once. Errors found only now carry the xid of the change, followed by one for the
+// commit itself; nothing is applied then.
 func (c *Conn) commit(ctx context.Context, b *bundle) error {
 	watch := c.watch(b)
 	defer watch()
-	err := c.control(ctx, b.id, of.OFPBCT_COMMIT_REQUEST, of.OFPBCT_COMMIT_REPLY)
+	answers := 0
+	err := c.send(ctx, 2, func(xid uint32) error {
+		m, err := bundleControl(b.id, of.OFPBCT_COMMIT_REQUEST, xid)
+		if err != nil {
+			return err
+		}
+		_, err = c.w.Write(append(m, header(of.Type_BarrierRequest, xid+1)...))
+		return err
+	}, func(m message) (bool, error) {
+		if answers++; answers == 2 {
+			return true, expect(m, of.Type_BarrierReply)
+		}
+		err := expectControl(m, of.OFPBCT_COMMIT_REPLY)
+		return err != nil, err
+	})
 	if err == nil {
 		return nil
 	}
@@ -234,16 +246,22 @@ func (c *Conn) watch(b *bundle) (stop func()) {
 // control sends a bundle control message and waits for its answer.
 func (c *Conn) control(ctx context.Context, id uint32, request, reply uint16) error {
 	return c.simple(ctx, func(xid uint32) ([]byte, error) { return bundleControl(id, request, xid) },
-		func(m message) (bool, error) {
-			kind, ok := parseBundleControl(m)
-			switch {
-			case ok && kind == reply:
-				return true, nil
-			case ok:
-				return true, fmt.Errorf("bundle control message %d where %d was expected", kind, reply)
-			}
-			return true, expect(m, of.Type_Experimenter)
-		})
+		func(m message) (bool, error) { return true, expectControl(m, reply) })
+}
+
+// expectControl returns an error unless the message is a bundle control message of this
+// kind.
+func expectControl(m message, kind uint16) error {
+	got, ok := parseBundleControl(m)
+	switch {
+	case ok && got == kind:
+		return nil
+	case m.kind() == of.Type_Error:
+		return parseError(m)
+	case ok:
+		return fmt.Errorf("bundle control message %d where %d was expected", got, kind)
+	}
+	return fmt.Errorf("message type %d where bundle control message %d was expected", m.kind(), kind)
 }
 
 // Release deletes vifguard's flows from all tables in one bundle and, if there were
