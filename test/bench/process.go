@@ -123,15 +123,6 @@ func memoryOf(pid int) (int64, error) {
 	return 0, fmt.Errorf("/proc/%d/status: no VmRSS", pid)
 }
 
-// pidIn reads a pid file.
-func pidIn(file string) (int, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(strings.TrimSpace(string(text)))
-}
-
 // load is how much of a core a process uses while f runs.
 func load(pid int, f func() error) (float64, error) {
 	before, err := cpuOf(pid)

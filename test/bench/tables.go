@@ -53,13 +53,13 @@ func (p *prober) flows() (int, error) {
 		if _, err := io.ReadFull(p.conn, body); err != nil {
 			return 0, err
 		}
-		switch {
-		case h[1] == ofEchoRequest:
+		switch h[1] {
+		case ofEchoRequest:
 			h[1] = ofEchoReply
 			if _, err := p.conn.Write(append(h, body...)); err != nil {
 				return 0, err
 			}
-		case h[1] == ofMultipartIn:
+		case ofMultipartIn:
 			for t := body[8:]; len(t) >= tableStatsSize; t = t[tableStatsSize:] {
 				total += int(binary.BigEndian.Uint32(t[4:]))
 			}
