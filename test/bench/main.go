@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,18 +58,26 @@ func main() {
 		}
 		return
 	}
-	program := flag.String("vifguard", defaultProgram(), "the vifguard program to measure")
-	only := flag.String("only", "", "sections to run, separated by commas; empty means all: control, plug, ovn, forward, flood")
-	quick := flag.Bool("quick", false, "a short run at small sizes, to see that everything works; its figures mean nothing")
-	sizes := flag.String("sizes", "10,1000,10000", "numbers of VIFs, growing; the first is what the last is compared with")
-	doc := flag.String("doc", "", "document to write the table into, between its markers")
+	var o options
+	flag.StringVar(&o.program, "vifguard", defaultProgram(), "the vifguard program to measure")
+	flag.StringVar(&o.only, "only", "", "sections to run, separated by commas; empty means all: control,plug,ovn,forward,flood")
+	flag.BoolVar(&o.quick, "quick", false, "a short run at small sizes, to see that everything works; its figures mean nothing")
+	flag.StringVar(&o.sizes, "sizes", "10,1000,10000", "numbers of VIFs, growing; the first is what the last is compared with")
+	flag.StringVar(&o.doc, "doc", "", "document to write the table into, between its markers, after a whole run")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer cancel()
-	if err := run(ctx, *program, *only, *doc, *sizes, *quick); err != nil {
+	err := run(ctx, &report{out: os.Stdout}, o)
+	cancel()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// options are what the command line asks for.
+type options struct {
+	program, only, sizes, doc string
+	quick                     bool
 }
 
 func defaultProgram() string {
@@ -79,49 +88,75 @@ func defaultProgram() string {
 	return filepath.Join(filepath.Dir(self), "vifguard")
 }
 
-func run(ctx context.Context, program, only, doc, sizes string, quick bool) error {
+func run(ctx context.Context, r *report, o options) error {
 	if os.Geteuid() != 0 {
 		return errors.New("it makes network namespaces, so it must run as root: make bench uses sudo for that")
 	}
-	self, err := os.Executable()
+	b, err := newBench(r, o)
 	if err != nil {
 		return err
 	}
-	b := &bench{
-		report: &report{out: os.Stdout}, program: program, self: self,
-		rounds: 5, changes: 300, plugs: 1000, ovn: 500,
-		idle: 30 * time.Second, burst: 2 * time.Second,
-	}
-	for word := range strings.SplitSeq(sizes, ",") {
-		n, err := strconv.Atoi(word)
-		if err != nil || n < 1 || len(b.sizes) > 0 && n <= b.sizes[len(b.sizes)-1] {
-			return fmt.Errorf("--sizes: %q isn't a list of growing numbers", sizes)
-		}
-		b.sizes = append(b.sizes, n)
-	}
-	if len(b.sizes) < 2 {
-		return fmt.Errorf("--sizes: %q is less than two", sizes)
-	}
-	if quick {
-		b.sizes, b.rounds, b.changes, b.plugs, b.ovn = []int{2, 10, 40}, 1, 5, 10, 10
-		b.idle, b.burst = time.Second, 300*time.Millisecond
+	wanted, err := chosen(o.only)
+	if err != nil {
+		return err
 	}
 	begin := time.Now()
 	about := aboutMachine(begin)
-	fmt.Println(about)
-	for _, s := range sections() {
-		if only != "" && !strings.Contains(","+only+",", ","+s.name+",") {
-			continue
-		}
+	fmt.Fprintln(r.out, about)
+	for _, s := range wanted {
 		if err := s.run(b, ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	fmt.Printf("\n%d of %d rows miss what they should reach; %.0f s.\n", b.missed(), len(b.rows), time.Since(begin).Seconds())
-	if doc == "" || quick {
+	fmt.Fprintf(r.out, "\n%d of %d rows miss what they should reach; %.0f s.\n", r.missed(), len(r.rows), time.Since(begin).Seconds())
+	if o.doc == "" || o.quick || o.only != "" {
 		return nil
 	}
-	return writeInto(doc, b.table(about))
+	return writeInto(o.doc, r.table(about))
+}
+
+// chosen returns the sections that are named, all of them for "".
+func chosen(only string) ([]section, error) {
+	if only == "" {
+		return sections(), nil
+	}
+	var list []section
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(sections(), func(s section) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-only: there is no section %q (want control, plug, ovn, forward or flood)", name)
+		}
+		list = append(list, sections()[i])
+	}
+	return list, nil
+}
+
+func newBench(r *report, o options) (*bench, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{
+		report: r, program: o.program, self: self,
+		rounds: 5, changes: 300, plugs: 1000, ovn: 500,
+		idle: 30 * time.Second, burst: 2 * time.Second,
+	}
+	if o.quick {
+		b.sizes, b.rounds, b.changes, b.plugs, b.ovn = []int{2, 10, 40}, 1, 5, 10, 10
+		b.idle, b.burst = time.Second, 300*time.Millisecond
+		return b, nil
+	}
+	for word := range strings.SplitSeq(o.sizes, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 || len(b.sizes) > 0 && n <= b.sizes[len(b.sizes)-1] {
+			return nil, fmt.Errorf("-sizes: %q isn't a list of growing numbers", o.sizes)
+		}
+		b.sizes = append(b.sizes, n)
+	}
+	if len(b.sizes) < 2 {
+		return nil, fmt.Errorf("-sizes: %q is less than two numbers", o.sizes)
+	}
+	return b, nil
 }
 
 // aboutMachine says what the figures were obtained on.
