@@ -45,6 +45,7 @@ for purpose; do
 		need ovn-nbctl ovn-common
 		need ovn-controller ovn-host
 		need iperf3 iperf3
+		need ping iputils-ping
 		;;
 	race)
 		need gcc gcc

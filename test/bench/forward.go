@@ -91,6 +91,16 @@ func (s *site) close() error {
 	return s.sw.Stop()
 }
 
+// meet lets the guests talk both ways, so that bridge and neighbours know where they are
+// before anything is measured.
+func (p pair) meet(ctx context.Context) error {
+	out, exit, err := p.from.Run(ctx, "ping", "-n", "-c", "3", "-i", "0.2", vifOf(p.to).ip4().String())
+	if err == nil && exit != 0 {
+		err = fmt.Errorf("%s doesn't reach %s: %s", p.from.Name, p.to.Name, out)
+	}
+	return err
+}
+
 // variant is a way to treat a pair's packets.
 type variant struct {
 	name, bridge, checks string
@@ -172,6 +182,9 @@ func (b *bench) forwarding(ctx context.Context) (err error) {
 		list = slices.Concat(list[i%len(list):], list[:i%len(list)])
 		for _, v := range list {
 			if err := s.apply(ctx, v); err != nil {
+				return fmt.Errorf("%s: %w", v.name, err)
+			}
+			if err := s.pairs[v.bridge].meet(ctx); err != nil {
 				return fmt.Errorf("%s: %w", v.name, err)
 			}
 			for _, t := range traffics() {
