@@ -63,7 +63,7 @@ type Agent struct {
 	published atomic.Pointer[[]*worker] // sorted by name
 
 	workers map[string]*running // by bridge name
-	told    map[string]told     // by Interface row UUID
+	told    map[string]*told    // by bridge name
 	retry   retry               // of writing status
 	drops   *drops
 }
@@ -101,7 +101,7 @@ func New(c Config) (*Agent, error) {
 		source:  ovsdb.NewSource(c.Endpoint, log),
 		report:  make(chan struct{}, 1),
 		workers: make(map[string]*running),
-		told:    make(map[string]told),
+		told:    make(map[string]*told),
 		drops:   newDrops(log),
 	}
 	a.metrics = metrics.New(c.Version, a.state)

@@ -50,50 +50,95 @@ type ledger struct {
 	target  *target
 	sampled bool // entries that count send samples too
 	shared  []flows.Entry
-	vifs    map[string]*vif // by Interface row UUID
+	vifs    []*vif // parallel to target.bridge.Interfaces; never changed in place
 }
 
-// change is the flows that an update replaced, and what they were replaced by.
-type change struct{ old, new []flows.Entry }
+// change is the flows that an update replaced, and what they were replaced by, with the
+// meters that each of them used.
+type change struct {
+	old, new             []flows.Entry
+	oldMeters, newMeters []uint32
+}
+
+func (c *change) drop(v *vif) {
+	c.old = append(c.old, v.entries...)
+	if v.meter != 0 {
+		c.oldMeters = append(c.oldMeters, v.meter)
+	}
+}
+
+func (c *change) add(v *vif) {
+	c.new = append(c.new, v.entries...)
+	if v.meter != 0 {
+		c.newMeters = append(c.newMeters, v.meter)
+	}
+}
 
 // update brings the ledger to a target and returns what changed.
 func (l *ledger) update(t *target, sampled bool) (change, error) {
 	var c change
 	all := l.target == nil || l.sampled != sampled || !sameConfig(l.target, t)
+	if !all && l.target.bridge == t.bridge {
+		l.target = t
+		return c, nil
+	}
+	shared := &vif{entries: l.shared, meter: sharedMeter(l.sampled)}
 	if all {
-		shared, err := encode(flows.Shared(), t, sampled)
+		entries, err := encode(flows.Shared(), t, sampled)
 		if err != nil {
 			return c, err
 		}
-		c.old, c.new = append(c.old, l.shared...), append(c.new, shared...)
-		l.shared = shared
+		c.drop(shared)
+		shared = &vif{entries: entries, meter: sharedMeter(sampled)}
+		c.add(shared)
 	}
-	present := make(map[string]bool, len(t.bridge.Interfaces))
-	next := make(map[string]*vif, len(t.bridge.Interfaces))
-	for _, row := range t.bridge.Interfaces {
-		present[row.UUID] = true
-		was := l.vifs[row.UUID]
-		if was != nil && was.row == row && !all {
-			next[row.UUID] = was
+	next := make([]*vif, len(t.bridge.Interfaces))
+	old := l.vifs
+	for i, row := range t.bridge.Interfaces {
+		for ; len(old) > 0 && model.Before(old[0].row, row); old = old[1:] {
+			c.drop(old[0])
+		}
+		var was *vif
+		if len(old) > 0 && !model.Before(row, old[0].row) {
+			was, old = old[0], old[1:]
+		}
+		if was != nil && !all && model.SameInput(was.row, row) {
+			next[i] = was.at(row)
 			continue
 		}
 		is, err := compile(t, row, was, sampled)
 		if err != nil {
 			return c, err
 		}
-		next[row.UUID] = is
+		next[i] = is
 		if was != nil {
-			c.old = append(c.old, was.entries...)
+			c.drop(was)
 		}
-		c.new = append(c.new, is.entries...)
+		c.add(is)
 	}
-	for uuid, was := range l.vifs {
-		if !present[uuid] {
-			c.old = append(c.old, was.entries...)
-		}
+	for _, gone := range old {
+		c.drop(gone)
 	}
-	l.vifs, l.target, l.sampled = next, t, sampled
+	l.shared, l.vifs, l.target, l.sampled = shared.entries, next, t, sampled
 	return c, nil
+}
+
+// at returns what is known of a port with a row that asks for the same.
+func (v *vif) at(row *model.Interface) *vif {
+	if v.row == row {
+		return v
+	}
+	is := *v
+	is.row = row
+	return &is
+}
+
+// sharedMeter returns the meter of the samples that shared flows send, 0 for none.
+func sharedMeter(sampled bool) uint32 {
+	if !sampled {
+		return 0
+	}
+	return flows.SampleMeter(0)
 }
 
 // encode encodes rules, with samples of what they count or without.
@@ -159,16 +204,19 @@ func (l *ledger) entries() []flows.Entry {
 	return all
 }
 
-// owner returns the port that a cookie names, or nil for shared flows.
-func (l *ledger) owner(cookie uint64) *vif {
+// owner returns the index of the port that a cookie names, or -1 for shared flows.
+func (l *ledger) owner(cookie uint64) int {
 	id, _, _ := flows.SplitCookie(cookie)
-	if id == 0 {
-		return nil
-	}
-	for _, v := range l.vifs {
-		if flows.ParseVIFID(v.row.UUID) == id {
-			return v
-		}
-	}
-	return nil
+	return slices.IndexFunc(l.vifs, func(v *vif) bool { return id != 0 && flows.ParseVIFID(v.row.UUID) == id })
+}
+
+// replace puts another port in the place of one.
+func (l *ledger) replace(i int, v *vif) {
+	l.vifs = slices.Clone(l.vifs) // reports show the old one
+	l.vifs[i] = v
+}
+
+// meters reports whether some port's flows use a meter.
+func (l *ledger) meters(id uint32) bool {
+	return id == sharedMeter(l.sampled) || slices.ContainsFunc(l.vifs, func(v *vif) bool { return v.meter == id })
 }

@@ -31,7 +31,8 @@ func (w *worker) program(ctx context.Context, t *target) error {
 		if err != nil {
 			return err
 		}
-		ready, err := w.sampling.prepare(ctx, &w.ledger, w.inSync)
+		left := w.inSync // the switch is as it was left
+		ready, err := w.sampling.prepare(ctx, &w.ledger, &c, left)
 		if err != nil {
 			return err
 		}
@@ -55,7 +56,7 @@ func (w *worker) program(ctx context.Context, t *target) error {
 			w.inSync = err == nil
 			w.resumed = w.resumed || w.inSync
 			if err == nil {
-				err = w.sampling.settle(ctx, &w.ledger)
+				err = w.sampling.settle(ctx, &w.ledger, &c, left)
 			}
 			return err
 		}
@@ -87,16 +88,17 @@ func (w *worker) apply(ctx context.Context, changes []flows.Change) (metrics.Res
 
 // block replaces the VIF whose flow the switch refused.
 func (w *worker) block(rejected *openflow.RejectedError, t *target) error {
-	v := w.ledger.owner(rejected.Change.Entry.Cookie)
-	if v == nil || v.refused != nil {
+	i := w.ledger.owner(rejected.Change.Entry.Cookie)
+	if i < 0 || w.ledger.vifs[i].refused != nil {
 		return fmt.Errorf("a flow that the bridge can't do without: %w", rejected)
 	}
+	v := w.ledger.vifs[i]
 	w.log.WithField("port", v.row.Name).WithError(rejected).Error("the switch refused a flow; the VIF is blocked")
 	replaced := *v
 	if err := replaced.refuse(t, &model.Problem{Key: "OpenFlow", Reason: rejected.Error() + "; the VIF is blocked"}); err != nil {
 		return err
 	}
-	w.ledger.vifs[v.row.UUID] = &replaced
+	w.ledger.replace(i, &replaced)
 	return nil
 }
 

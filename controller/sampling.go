@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -116,20 +115,23 @@ func (s *sampling) refused(err error) bool {
 // enabled reports whether flows shall have samples.
 func (s *sampling) enabled() bool { return s != nil && s.on }
 
-// prepare makes the meters that the ledger's flows refer to. inSync says that the
-// switch is known to be as it was left. ready is false when samples had to be given
-// up, so that the ledger asks for meters which aren't there.
-func (s *sampling) prepare(ctx context.Context, l *ledger, inSync bool) (ready bool, err error) {
+// prepare makes the meters that the ledger's flows refer to. left says that the switch
+// is known to be as it was left, so that only what changes matters. ready is false when
+// samples had to be given up, so that the ledger asks for meters which aren't there.
+func (s *sampling) prepare(ctx context.Context, l *ledger, c *change, left bool) (ready bool, err error) {
 	if s == nil {
 		return true, nil
 	}
-	if !inSync {
+	ids := unique(c.newMeters)
+	if !left {
 		if err := s.readMeters(ctx); err != nil {
 			return false, err
 		}
+		ids = metersOf(l)
 	}
 	var add, modify []openflow.Meter
-	for id, want := range s.wanted(l) {
+	for _, id := range ids {
+		want := openflow.NewMeter(id, s.rate, s.rate)
 		if have, ok := s.meters[id]; !ok {
 			add = append(add, want)
 		} else if have != want {
@@ -174,20 +176,25 @@ func (s *sampling) readMeters(ctx context.Context) error {
 	return nil
 }
 
-// wanted returns the meters that the ledger's flows refer to.
-func (s *sampling) wanted(l *ledger) map[uint32]openflow.Meter {
-	want := make(map[uint32]openflow.Meter)
+// metersOf returns the meters that the ledger's flows refer to.
+func metersOf(l *ledger) (ids []uint32) {
 	if !l.sampled {
-		return want
+		return nil
 	}
-	add := func(id uint32) { want[id] = openflow.NewMeter(id, s.rate, s.rate) }
-	add(flows.SampleMeter(0))
+	ids = append(ids, sharedMeter(true))
 	for _, v := range l.vifs {
 		if v.meter != 0 {
-			add(v.meter)
+			ids = append(ids, v.meter)
 		}
 	}
-	return want
+	return unique(ids)
+}
+
+// unique returns meters in order and once: ports that trade their numbers can share one
+// for a moment.
+func unique(ids []uint32) []uint32 {
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // counting returns the entries that count, which are those that sample.
@@ -228,22 +235,32 @@ func (s *sampling) renew(changes []flows.Change, l *ledger) []flows.Change {
 }
 
 // settle deletes the meters that no flow refers to any more.
-func (s *sampling) settle(ctx context.Context, l *ledger) error {
+func (s *sampling) settle(ctx context.Context, l *ledger, c *change, left bool) error {
 	if s == nil {
 		return nil
 	}
 	clear(s.fresh)
-	want := s.wanted(l)
 	var gone []openflow.Meter
-	for id, m := range s.meters {
-		if _, ok := want[id]; !ok {
-			gone = append(gone, m)
+	if left {
+		for _, id := range c.oldMeters {
+			if m, ok := s.meters[id]; ok && !l.meters(id) {
+				gone = append(gone, m)
+			}
+		}
+	} else {
+		want := metersOf(l)
+		for id, m := range s.meters {
+			if _, ok := slices.BinarySearch(want, id); !ok {
+				gone = append(gone, m)
+			}
 		}
 	}
 	if err := s.conn.DeleteMeters(ctx, gone); err != nil {
 		return err
 	}
-	maps.DeleteFunc(s.meters, func(id uint32, _ openflow.Meter) bool { _, ok := want[id]; return !ok })
+	for _, m := range gone {
+		delete(s.meters, m.ID)
+	}
 	return nil
 }
 

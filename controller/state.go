@@ -64,8 +64,9 @@ func (w *worker) state(t *target) metrics.BridgeState {
 	if r.exposed != nil {
 		s.Unguarded = r.exposed.length
 	}
-	for _, row := range t.bridge.Interfaces {
-		v := r.vifs[row.UUID]
+	outcomes := r.outcomes(t.bridge)
+	for i, row := range t.bridge.Interfaces {
+		v := outcomes[i]
 		if v == nil {
 			if row.IsVIF() {
 				s.States[string(model.StatePending)]++

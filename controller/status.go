@@ -8,13 +8,35 @@ import (
 	"github.com/vifguard/vifguard/ovsdb"
 )
 
-// told is what was last compared for an interface, so that looking again at a row that
-// hasn't changed costs nothing.
+// told is what a bridge's status keys were last compared with, so that looking again at
+// rows that haven't changed costs next to nothing.
 type told struct {
-	row     *model.Interface
-	outcome *vif    // nil while pending
-	report  *report // only kept while pending, when the bridge decides the status
-	bridge  string  // what is wrong with the bridge's own metadata
+	bridge   *model.Bridge
+	outcomes []*vif  // parallel to its interfaces
+	report   *report // what decides where there is no outcome yet
+	problems string  // what is wrong with the bridge's own metadata
+}
+
+// outcomes returns what the switch has confirmed, parallel to a bridge's interfaces; nil
+// where it hasn't yet.
+func (r *report) outcomes(b *model.Bridge) []*vif {
+	if r != nil && r.vifs != nil && r.target.bridge == b {
+		return r.vifs
+	}
+	list := make([]*vif, len(b.Interfaces))
+	if r == nil {
+		return list
+	}
+	known := r.vifs
+	for i, row := range b.Interfaces {
+		for len(known) > 0 && model.Before(known[0].row, row) {
+			known = known[1:]
+		}
+		if len(known) > 0 && !model.Before(row, known[0].row) {
+			list[i] = known[0]
+		}
+	}
+	return list
 }
 
 // tell writes the agent's name, and the status of every interface whose status keys
@@ -25,25 +47,18 @@ func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 	if root := a.source.RootUUID(); host.Agent != a.name && root != "" {
 		edits = append(edits, ovsdb.Edit{Table: ovsdb.TableOpenvSwitch, UUID: root, Set: map[string]string{model.KeyAgent: a.name}})
 	}
-	next := make(map[string]told, len(a.told))
+	next := make(map[string]*told, len(host.Bridges))
 	for _, b := range host.Bridges {
-		r := a.workers[b.Name].done.Load()
-		target := a.workers[b.Name].target
-		problems := target.config.Problems.String()
+		r, target := a.workers[b.Name].done.Load(), a.workers[b.Name].target
+		is := &told{bridge: b, outcomes: r.outcomes(b), report: r, problems: target.config.Problems.String()}
+		next[b.Name] = is
 		if e, ok := bridgeEdit(target, r); ok {
 			edits = append(edits, e)
 		}
-		for _, row := range b.Interfaces {
-			is := told{row: row, report: r, bridge: problems}
-			if r != nil && r.vifs[row.UUID] != nil {
-				is = told{row: row, outcome: r.vifs[row.UUID], bridge: problems}
+		for _, i := range is.news(a.told[b.Name]) {
+			if e, ok := a.edit(target, b.Interfaces[i], is.outcomes[i], r); ok {
+				edits = append(edits, e)
 			}
-			if a.told[row.UUID] != is {
-				if e, ok := a.edit(target, row, is.outcome, r); ok {
-					edits = append(edits, e)
-				}
-			}
-			next[row.UUID] = is
 		}
 	}
 	if len(edits) == 0 {
@@ -58,6 +73,26 @@ func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 	}
 	a.told, a.retry = next, retry{}
 	return nil
+}
+
+// news returns the indices of the interfaces that aren't as they were told before.
+func (t *told) news(before *told) (list []int) {
+	if before == nil {
+		before = &told{bridge: &model.Bridge{}}
+	}
+	all := t.problems != before.problems
+	rows, outcomes := before.bridge.Interfaces, before.outcomes
+	for i, row := range t.bridge.Interfaces {
+		for len(rows) > 0 && model.Before(rows[0], row) {
+			rows, outcomes = rows[1:], outcomes[1:]
+		}
+		same := !all && len(rows) > 0 && rows[0] == row && outcomes[0] == t.outcomes[i] &&
+			(outcomes[0] != nil || t.report == before.report)
+		if !same {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 // edit returns the change of status that an interface needs.

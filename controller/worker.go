@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -63,11 +64,11 @@ type worker struct {
 // report is what a worker achieved: the switch has confirmed it. It is immutable.
 type report struct {
 	target   *target
-	vifs     map[string]*vif // by Interface row UUID; nil when the bridge isn't guarded
-	shared   int             // number of shared flows
-	released bool            // nothing of ours is on the switch
-	exposed  *exposure       // the last one; nil if this agent has seen none
-	problem  string          // why the bridge couldn't be programmed; "" when it could
+	vifs     []*vif    // parallel to target.bridge.Interfaces; nil when the bridge isn't guarded
+	shared   int       // number of shared flows
+	released bool      // nothing of ours is on the switch
+	exposed  *exposure // the last one; nil if this agent has seen none
+	problem  string    // why the bridge couldn't be programmed; "" when it could
 }
 
 func newWorker(name, socket string, check time.Duration, log *logrus.Entry, events *metrics.Bridge, changed func()) *worker {
@@ -216,23 +217,11 @@ func (w *worker) remind(err error, t *target) {
 }
 
 func (w *worker) publish(r *report) {
-	if old := w.done.Load(); old != nil && old.target == r.target && old.problem == r.problem && old.released == r.released && old.exposed == r.exposed && sameVIFs(old.vifs, r.vifs) {
+	if old := w.done.Load(); old != nil && old.target == r.target && old.problem == r.problem && old.released == r.released && old.exposed == r.exposed && slices.Equal(old.vifs, r.vifs) {
 		return
 	}
 	w.done.Store(r)
 	w.changed()
-}
-
-func sameVIFs(a, b map[string]*vif) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for uuid, v := range a {
-		if b[uuid] != v {
-			return false
-		}
-	}
-	return true
 }
 
 // achieve makes the switch match the target and publishes the outcome.

@@ -53,6 +53,34 @@ type Interface struct {
 	ExternalIDs map[string]string
 }
 
+// Before reports whether a comes before b in [Bridge].Interfaces: by name, then UUID.
+func Before(a, b *Interface) bool {
+	return a != b && (a.Name < b.Name || a.Name == b.Name && a.UUID < b.UUID)
+}
+
+// SameInput reports whether two states of a row ask for the same: they differ at most in
+// what the agent itself writes.
+func SameInput(a, b *Interface) bool {
+	if a == b {
+		return true
+	}
+	return a.UUID == b.UUID && a.Name == b.Name && a.Port == b.Port && a.Type == b.Type && a.OFPort == b.OFPort &&
+		covers(a.ExternalIDs, b.ExternalIDs) && covers(b.ExternalIDs, a.ExternalIDs)
+}
+
+// covers reports whether b has all that a has, status keys aside.
+func covers(a, b map[string]string) bool {
+	for k, v := range a {
+		if isStatusKey(k) {
+			continue
+		}
+		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
 // LocalPort is the OpenFlow port number of a bridge's own port (OFPP_LOCAL, OpenFlow
 // 1.3 section A.2.1).
 const LocalPort = 0xfffffffe

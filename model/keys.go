@@ -46,6 +46,14 @@ const (
 	KeyStatusSeq    = "vifguard-seq"
 )
 
+func isStatusKey(k string) bool {
+	switch k {
+	case KeyStatusState, KeyStatusChecks, KeyStatusError, KeyStatusSeq:
+		return true
+	}
+	return false
+}
+
 // InputKeys returns the Interface keys that make an interface a VIF.
 func InputKeys() []string {
 	return []string{
