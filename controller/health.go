@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/vifguard/vifguard/model"
 )
 
 // beatInterval is the longest time between two turns of a healthy agent's main loop.
@@ -58,21 +56,10 @@ func (a *Agent) beat(connected bool) {
 		case done == nil || done.vifs == nil:
 			h.Waiting = append(h.Waiting, name)
 		default:
-			h.VIFs += done.guarded()
+			h.VIFs += done.guarded
 		}
 	}
 	slices.Sort(h.Waiting)
 	slices.Sort(h.Unusable)
 	a.config.Health(h)
-}
-
-// guarded counts the ports that aren't trusted.
-func (r *report) guarded() int {
-	n := 0
-	for _, v := range r.vifs {
-		if v.policy.Mode != model.Trusted {
-			n++
-		}
-	}
-	return n
 }

@@ -50,6 +50,7 @@ type ledger struct {
 	target  *target
 	sampled bool // entries that count send samples too
 	shared  []flows.Entry
+	guarded int    // ports that aren't trusted
 	vifs    []*vif // parallel to target.bridge.Interfaces; never changed in place
 }
 
@@ -58,10 +59,14 @@ type ledger struct {
 type change struct {
 	old, new             []flows.Entry
 	oldMeters, newMeters []uint32
+	guarded              int // how many more ports aren't trusted
 }
 
 func (c *change) drop(v *vif) {
 	c.old = append(c.old, v.entries...)
+	if v.guarded() {
+		c.guarded--
+	}
 	if v.meter != 0 {
 		c.oldMeters = append(c.oldMeters, v.meter)
 	}
@@ -69,6 +74,9 @@ func (c *change) drop(v *vif) {
 
 func (c *change) add(v *vif) {
 	c.new = append(c.new, v.entries...)
+	if v.guarded() {
+		c.guarded++
+	}
 	if v.meter != 0 {
 		c.newMeters = append(c.newMeters, v.meter)
 	}
@@ -120,8 +128,12 @@ func (l *ledger) update(t *target, sampled bool) (change, error) {
 		c.drop(gone)
 	}
 	l.shared, l.vifs, l.target, l.sampled = shared.entries, next, t, sampled
+	l.guarded += c.guarded
 	return c, nil
 }
+
+// guarded reports whether a port isn't trusted.
+func (v *vif) guarded() bool { return v.policy != nil && v.policy.Mode != model.Trusted }
 
 // at returns what is known of a port with a row that asks for the same.
 func (v *vif) at(row *model.Interface) *vif {

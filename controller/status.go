@@ -33,7 +33,7 @@ func (r *report) outcomes(b *model.Bridge) []*vif {
 			known = known[1:]
 		}
 		if len(known) > 0 && !model.Before(row, known[0].row) {
-			list[i] = known[0]
+			list[i], known = known[0], known[1:]
 		}
 	}
 	return list
@@ -86,9 +86,12 @@ func (t *told) news(before *told) (list []int) {
 		for len(rows) > 0 && model.Before(rows[0], row) {
 			rows, outcomes = rows[1:], outcomes[1:]
 		}
-		same := !all && len(rows) > 0 && rows[0] == row && outcomes[0] == t.outcomes[i] &&
-			(outcomes[0] != nil || t.report == before.report)
-		if !same {
+		same := false
+		if len(rows) > 0 && !model.Before(row, rows[0]) {
+			same = rows[0] == row && outcomes[0] == t.outcomes[i] && (outcomes[0] != nil || t.report == before.report)
+			rows, outcomes = rows[1:], outcomes[1:]
+		}
+		if all || !same {
 			list = append(list, i)
 		}
 	}

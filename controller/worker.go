@@ -65,6 +65,7 @@ type worker struct {
 type report struct {
 	target   *target
 	vifs     []*vif    // parallel to target.bridge.Interfaces; nil when the bridge isn't guarded
+	guarded  int       // how many of them are no trusted ports
 	shared   int       // number of shared flows
 	released bool      // nothing of ours is on the switch
 	exposed  *exposure // the last one; nil if this agent has seen none
@@ -252,7 +253,7 @@ func (w *worker) achieve(ctx context.Context, t *target) error {
 	if err := w.program(ctx, t); err != nil {
 		return err
 	}
-	w.publish(&report{target: t, vifs: w.ledger.vifs, shared: len(w.ledger.shared), exposed: w.exposed})
+	w.publish(&report{target: t, vifs: w.ledger.vifs, guarded: w.ledger.guarded, shared: len(w.ledger.shared), exposed: w.exposed})
 	return nil
 }
 

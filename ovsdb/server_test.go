@@ -133,9 +133,14 @@ func quiet() *logrus.Entry {
 // eventually polls what no channel tells.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
+	eventuallyWithin(tb, patience, what, ok)
+}
+
+func eventuallyWithin(tb testing.TB, limit time.Duration, what string, ok func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(patience); ; {
+	for deadline := time.After(limit); ; {
 		if ok() {
 			return
 		}

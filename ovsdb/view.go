@@ -301,26 +301,37 @@ func (v *view) publishHost() {
 	}
 }
 
-// merge returns the sorted list without out and with in. It shares nothing with
-// list, and the untouched majority costs a pointer comparison each.
+// fewChanges is up to how many changes a search for each of them is cheaper than a walk
+// along all.
+const fewChanges = 16
+
+// merge returns the sorted list without out and with in. It shares nothing with list.
 func merge(list, out, in []*model.Interface) []*model.Interface {
 	if len(out) == 0 && len(in) == 0 {
 		return list
 	}
-	slices.SortFunc(out, byInterface)
-	slices.SortFunc(in, byInterface)
-	merged := make([]*model.Interface, 0, len(list)-len(out)+len(in))
-	for _, i := range list {
-		if len(out) > 0 && i == out[0] {
-			out = out[1:]
-			continue
+	merged := make([]*model.Interface, len(list), len(list)+len(in))
+	copy(merged, list)
+	if len(out)+len(in) <= fewChanges {
+		for _, i := range out {
+			if at, ok := slices.BinarySearchFunc(merged, i, byInterface); ok {
+				merged = slices.Delete(merged, at, at+1)
+			}
 		}
-		for len(in) > 0 && byInterface(in[0], i) < 0 {
-			merged, in = append(merged, in[0]), in[1:]
+		for _, i := range in {
+			at, _ := slices.BinarySearchFunc(merged, i, byInterface)
+			merged = slices.Insert(merged, at, i)
 		}
-		merged = append(merged, i)
+	} else {
+		gone := make(map[*model.Interface]bool, len(out))
+		for _, i := range out {
+			gone[i] = true
+		}
+		merged = slices.DeleteFunc(merged, func(i *model.Interface) bool { return gone[i] })
+		merged = append(merged, in...)
+		slices.SortFunc(merged, byInterface)
 	}
-	if merged = append(merged, in...); len(merged) == 0 {
+	if len(merged) == 0 {
 		return nil // as a rebuild has it
 	}
 	return merged
