@@ -64,8 +64,24 @@ bench: build ## measure beside ovs-ofctl and OVN, and update docs/performance.md
 	@$(SUDO) packaging/deps.sh bench
 	@$(SUDO) $(BIN)/bench -doc docs/performance.md $(BENCHFLAGS)
 
+lab: lab-deps build ## bring up the container lab: two hosts to try things on
+	@test/hosts/lab up
+
+lab-show: ## play SCENARIO=Failover, or all, on the lab that is up
+	@test/hosts/lab show $(SCENARIO)
+
+lab-test: lab-deps build ## run all of the lab's scenarios, print a page, remove the lab (KEEP=1 keeps images)
+	@TESTFLAGS="$(TESTFLAGS)" test/hosts/lab test
+
+lab-down: ## remove the lab
+	@test/hosts/lab down
+
+.PHONY: lab lab-deps lab-show lab-test lab-down
+lab-deps:
+	@$(SUDO) packaging/deps.sh lab
+
 lint: $(LINT) ## run go vet and golangci-lint
-	$(GO) vet ./...
+	$(GO) vet -tags lab ./...
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(LINT) run ./...
 
 # The version is part of the name, so that another one is installed when it changes.

@@ -7,9 +7,11 @@
 #   race   a C compiler, which Go's race detector needs
 #   guides what makes a Debian with libvirt in a directory
 #   deb    what builds the Debian package, and what checks it
+#   lab    a Docker engine, docker-compose and debootstrap, for the container lab
 #
 # Nothing happens when nothing is missing. No service is started: the demo, the tests
-# and the benchmarks run daemons of their own.
+# and the benchmarks run daemons of their own. The one exception is a Docker engine that
+# "lab" installs: that one is started, with containerd, which it needs.
 set -eu
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -62,6 +64,13 @@ for purpose; do
 		need lintian lintian
 		need debootstrap debootstrap
 		;;
+	lab)
+		need docker docker.io
+		# Compose is a plugin of docker, or a program.
+		docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
+		# Only where no registry has the base image.
+		docker image inspect debian:bookworm-slim >/dev/null 2>&1 || need debootstrap debootstrap
+		;;
 	*)
 		echo "deps.sh: unknown purpose \"$purpose\" (its first lines list them)" >&2
 		exit 2
@@ -100,8 +109,12 @@ else
 	trap 'exit 143' TERM
 	(
 		set -C # never over one that has appeared meanwhile
-		printf '#!/bin/sh\n# %s\nexit 101\n' "$mark" >"$policy"
+		printf '#!/bin/sh\n# %s\n' "$mark" >"$policy"
 	)
+	case "$missing " in
+	*" docker.io "*) printf 'case $1 in containerd | docker) exit 0 ;; esac\n' >>"$policy" ;;
+	esac
+	echo 'exit 101' >>"$policy"
 	chmod 755 "$policy"
 fi
 

@@ -72,7 +72,7 @@ func (r Requirement) missing() string {
 		}
 	case Docker:
 		if out, err := exec.Command("docker", "version").CombinedOutput(); err != nil {
-			return "docker version: " + err.Error() + ": install and start Docker: " + string(out)
+			return "docker version: " + err.Error() + ": install and start Docker (packaging/deps.sh lab): " + string(out)
 		}
 	}
 	return ""
