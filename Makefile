@@ -44,7 +44,7 @@ soak: ## plug and unplug ports under the agent; its memory must stay flat (SOAK=
 guides-test: ## try docs/guides/libvirt.md with a real libvirtd (root; downloads 300 MB of Debian once)
 	packaging/deps.sh test guides
 	test/libvirt/root.sh $(CACHE)/libvirt-root $(MIRROR)
-	$(TEST) ./test/libvirt -v -libvirt.root=$(CACHE)/libvirt-root
+	$(TEST) ./test/libvirt -tags guides -v -libvirt.root=$(CACHE)/libvirt-root
 
 package-test: ## install, upgrade and purge the Debian package in a container (with Docker)
 	packaging/deps.sh deb
@@ -81,7 +81,7 @@ lab-deps:
 	@$(SUDO) packaging/deps.sh lab
 
 lint: $(LINT) ## run go vet and golangci-lint
-	$(GO) vet -tags lab ./...
+	$(GO) vet -tags man,packagetest,lab,guides ./...
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(LINT) run ./...
 
 # The version is part of the name, so that another one is installed when it changes.

@@ -1,8 +1,11 @@
 package controller
 
 import (
+	"errors"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
@@ -101,6 +104,7 @@ func (l *ledger) update(t *target, sampled bool) (change, error) {
 		c.add(shared)
 	}
 	next := make([]*vif, len(t.bridge.Interfaces))
+	var todo []job
 	old := l.vifs
 	for i, row := range t.bridge.Interfaces {
 		for ; len(old) > 0 && model.Before(old[0].row, row); old = old[1:] {
@@ -114,18 +118,19 @@ func (l *ledger) update(t *target, sampled bool) (change, error) {
 			next[i] = was.at(row)
 			continue
 		}
-		is, err := compile(t, row, was, sampled)
-		if err != nil {
-			return c, err
-		}
-		next[i] = is
-		if was != nil {
-			c.drop(was)
-		}
-		c.add(is)
+		todo = append(todo, job{i, was})
 	}
 	for _, gone := range old {
 		c.drop(gone)
+	}
+	if err := compileAll(t, next, todo, sampled); err != nil {
+		return c, err
+	}
+	for _, j := range todo {
+		if j.was != nil {
+			c.drop(j.was)
+		}
+		c.add(next[j.index])
 	}
 	l.shared, l.vifs, l.target, l.sampled = shared.entries, next, t, sampled
 	l.guarded += c.guarded
@@ -167,6 +172,35 @@ func sameConfig(a, b *target) bool {
 		a.config.ActionSet == b.config.ActionSet && a.config.UnmarkedBlock == b.config.UnmarkedBlock &&
 		a.config.Name == b.config.Name && a.pipeline() == b.pipeline() && maps.Equal(a.profiles, b.profiles)
 }
+
+// job is one port to compile.
+type job struct {
+	index int
+	was   *vif // what it was; nil if it is new
+}
+
+// compileAll compiles ports into next. Each is a function of its own input, so they are
+// shared out between the processors.
+func compileAll(t *target, next []*vif, todo []job, sampled bool) error {
+	workers := min(runtime.GOMAXPROCS(0), (len(todo)+minShare-1)/minShare)
+	failed := make([]error, max(workers, 1))
+	work := func(worker int) {
+		for n := worker; n < len(todo) && failed[worker] == nil; n += max(workers, 1) {
+			j := todo[n]
+			next[j.index], failed[worker] = compile(t, t.bridge.Interfaces[j.index], j.was, sampled)
+		}
+	}
+	var others sync.WaitGroup
+	for n := 1; n < workers; n++ {
+		others.Go(func() { work(n) })
+	}
+	work(0)
+	others.Wait()
+	return errors.Join(failed...)
+}
+
+// minShare is how many ports are worth a goroutine.
+const minShare = 64
 
 // compile resolves and compiles one port. Flows that the switch refused before are
 // not tried again: the port is blocked instead, until something else is asked for.

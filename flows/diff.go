@@ -1,12 +1,5 @@
 package flows
 
-import (
-	"cmp"
-	"maps"
-	"slices"
-	"strings"
-)
-
 // Key identifies a flow within a switch: OpenFlow 1.3 section 5.2.
 type Key struct {
 	Table    uint8
@@ -42,9 +35,9 @@ type Change struct {
 	Entry Entry
 }
 
-// Diff returns the changes that lead from have to want, in an order that depends on
-// nothing but its arguments' contents, deletions first. It is empty exactly when both
-// hold the same entries. Neither list may hold a key twice.
+// Diff returns the changes that lead from have to want: deletions first, and otherwise in
+// the order of the arguments. It is empty exactly when both hold the same entries.
+// Neither list may hold a key twice.
 func Diff(want, have []Entry) []Change {
 	installed := make(map[Key]*Entry, len(have))
 	for i := range have {
@@ -52,65 +45,32 @@ func Diff(want, have []Entry) []Change {
 	}
 	// Usually the lists are nearly equal, or one of them is empty.
 	changes := make([]Change, 0, max(len(want)-len(have), 0))
-	left := len(have)
+	kept := 0
 	for i := range want {
 		w := &want[i]
 		h := installed[w.Key]
-		if h != nil {
-			installed[w.Key] = nil
-			left--
-		}
 		switch {
 		case h == nil:
 			changes = append(changes, Change{Add, *w})
+			continue
 		case h.Cookie != w.Cookie:
 			// Another owner: replacing it in place would hand on its counters.
-			changes = append(changes, Change{Delete, *h}, Change{Add, *w})
+			changes = append(changes, Change{Add, *w})
+			continue
 		case h.Instructions != w.Instructions:
 			changes = append(changes, Change{Modify, *w})
 		}
+		installed[w.Key] = nil
+		kept++
 	}
-	if left > 0 {
-		for _, h := range installed {
-			if h != nil {
-				changes = append(changes, Change{Delete, *h})
-			}
+	if kept == len(have) {
+		return changes
+	}
+	var gone []Change
+	for i := range have {
+		if installed[have[i].Key] != nil {
+			gone = append(gone, Change{Delete, have[i]})
 		}
 	}
-	sortChanges(changes)
-	return changes
-}
-
-// sortChanges sorts by operation, table, priority and match. The first three have few
-// values, so the changes are first dealt out by them.
-func sortChanges(changes []Change) {
-	type class struct {
-		op       Op
-		table    uint8
-		priority uint16
-	}
-	of := func(c *Change) class { return class{c.Op, c.Entry.Table, c.Entry.Priority} }
-	count := make(map[class]int)
-	for i := range changes {
-		count[of(&changes[i])]++
-	}
-	classes := slices.SortedFunc(maps.Keys(count), func(a, b class) int {
-		return cmp.Or(cmp.Compare(b.op, a.op), cmp.Compare(a.table, b.table), cmp.Compare(b.priority, a.priority))
-	})
-	next, at := make(map[class]int, len(classes)), 0
-	for _, c := range classes {
-		next[c] = at
-		at += count[c]
-	}
-	dealt := make([]Change, len(changes))
-	for i := range changes {
-		c := of(&changes[i])
-		dealt[next[c]] = changes[i]
-		next[c]++
-	}
-	copy(changes, dealt)
-	for _, c := range classes {
-		end := next[c]
-		slices.SortFunc(changes[end-count[c]:end], func(a, b Change) int { return strings.Compare(a.Entry.Match, b.Entry.Match) })
-	}
+	return append(gone, changes...)
 }

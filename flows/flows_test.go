@@ -196,7 +196,7 @@ func TestDiff(t *testing.T) {
 	have := []Entry{e(0, "same", "i", 1), e(0, "old", "i", 1), e(1, "other actions", "old", 1), e(1, "other owner", "i", 1)}
 	got := Diff(want, have)
 	if diff := cmp.Diff([]Change{
-		{Delete, have[1]}, {Delete, have[3]}, {Modify, want[2]}, {Add, want[1]}, {Add, want[3]},
+		{Delete, have[1]}, {Delete, have[3]}, {Add, want[1]}, {Modify, want[2]}, {Add, want[3]},
 	}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

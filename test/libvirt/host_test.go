@@ -1,3 +1,5 @@
+//go:build guides
+
 // Package libvirt tries docs/guides/libvirt.md with a real libvirtd, whose QEMU guest has
 // its interface on a private Open vSwitch. "make guides-test" runs it.
 package libvirt
