@@ -22,6 +22,7 @@ func documented() map[string]any {
 		"trace":     []traceResult{},
 		"verify":    []verifyResult{},
 		"addresses": addressesResult{},
+		"advise":    adviseResult{},
 		"drops":     events.Event{},
 		"wait":      waitResult{},
 		"version":   versionResult{},
@@ -74,6 +75,9 @@ func fieldsOf(t reflect.Type, path string) []string {
 		f := t.Field(i)
 		if f.Anonymous {
 			fields = append(fields, fieldsOf(f.Type, path)...)
+			continue
+		}
+		if !f.IsExported() {
 			continue
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")

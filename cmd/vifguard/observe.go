@@ -62,8 +62,7 @@ func newTurns(h *model.Host, names []string, action model.Action) ([]*turn, erro
 		t := &turn{bridge: h.Bridge(name), action: action, set: map[string]string{model.KeyAction: action.String()}}
 		if t.bridge == nil {
 			if t.bridge, t.port = h.FindInterface(name); t.port == nil {
-				return nil, fail(exitNotFound, "no bridge or interface %q%s (vifguard status lists the VIFs, ovs-vsctl show everything)",
-					name, didYouMean(name, append(bridgeNames(h), portNames(h)...)))
+				return nil, noSuchName(h, name)
 			}
 		}
 		if err := t.prepare(); err != nil {

@@ -209,12 +209,8 @@ func printStatus(out *screen, list []vifStatus, rates map[string]string) error {
 	}
 	t.head = columns("VM", "DROPS/S", t.head)
 	for _, s := range list {
-		drops := make(map[flows.Reason]uint64)
-		for _, r := range flows.Reasons() {
-			drops[r] = s.Drops[r.String()]
-		}
 		t.add(columns(shorten(s.VM, maxVM), rates[s.Port], []string{
-			s.Bridge, s.Port, s.State, s.Checks, strings.Join(s.Addresses, " "), dropsText(drops, maxReasons), s.Error,
+			s.Bridge, s.Port, s.State, s.Checks, strings.Join(s.Addresses, " "), reasonsText(s.Drops, maxReasons), s.Error,
 		})...)
 	}
 	if err := t.write(out); err != nil {
@@ -230,6 +226,15 @@ func printStatus(out *screen, list []vifStatus, rates map[string]string) error {
 		}
 	}
 	return nil
+}
+
+// reasonsText is dropsText of drops by name.
+func reasonsText(drops map[string]uint64, most int) string {
+	byReason := make(map[flows.Reason]uint64)
+	for _, r := range flows.Reasons() {
+		byReason[r] = drops[r.String()]
+	}
+	return dropsText(byReason, most)
 }
 
 // stateColour colours the state and the error.

@@ -21,6 +21,7 @@ var allowed = map[string]struct {
 	"ovsdb":                {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/cenkalti/rpc2", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
 	"controller/openflow":  {own: []string{"flows"}, third: []string{"github.com/contiv/libOpenflow"}},
 	"controller/events":    {own: []string{"model", "model/frame"}},
+	"controller/advice":    {own: []string{"controller/events", "model", "model/frame"}},
 	"controller/control":   {own: []string{"controller/events"}},
 	"controller/unixctl":   {},
 	"controller/metrics":   {third: []string{"github.com/prometheus/client_golang"}},
@@ -29,7 +30,7 @@ var allowed = map[string]struct {
 }
 
 // pure lists the packages that are functions of values.
-var pure = map[string]bool{"model": true, "model/frame": true, "flows": true, "cmd/vifguard/libvirt": true}
+var pure = map[string]bool{"model": true, "model/frame": true, "flows": true, "controller/advice": true, "cmd/vifguard/libvirt": true}
 
 // impure lists what the pure packages may not import from the standard library:
 // everything that reads a clock, a socket, a file or writes a log.

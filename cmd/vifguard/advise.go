@@ -1,0 +1,372 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/advice"
+	"github.com/vifguard/vifguard/controller/control"
+	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/model"
+)
+
+// adviseResult is the JSON output of advise. Its schema is stable.
+type adviseResult struct {
+	Since   time.Time   `json:"since"`
+	Decided bool        `json:"decided"`
+	Next    []string    `json:"next"`
+	VIFs    []adviseVIF `json:"vifs"`
+}
+
+type adviseVIF struct {
+	Bridge   string            `json:"bridge"`
+	Port     string            `json:"port"`
+	VM       string            `json:"vm,omitempty"`
+	Action   string            `json:"action"`
+	Decided  bool              `json:"decided"`
+	Drops    map[string]uint64 `json:"drops"`
+	Findings []advice.Finding  `json:"findings"`
+	Together string            `json:"together,omitempty"`
+}
+
+func newAdvise(o *options) *cobra.Command {
+	var format, socket string
+	cmd := &cobra.Command{
+		Use:   "advise BRIDGE|PORT...",
+		Short: "Say which metadata VIFs lack, and which look like an attack",
+		Long: `Say of each VIF what was dropped, or would be, and what to do about it. Use it after
+some hours of vifguard observe. What VIFs claimed is the agent's memory, so the agent has
+to run; how much was refused comes from the switch's counters. What today's metadata
+wouldn't refuse any more counts as settled, so run it again after each correction.
+
+  suspicious  looks like an attack or a mistake in the guest: no command is given
+  decide      right for some VMs and an attack by others; the command allows it
+  allow       looks like metadata that somebody forgot; the command allows it
+  unknown     only counters tell of it, or there was too much
+  harmless    nobody misses it when it is dropped
+  settled     the metadata doesn't refuse it any more
+
+A guest decides what it claims: compare addresses with what it was given before you run a
+command. The commands repeat what the metadata allows already, as vifguard set replaces it.
+
+Exit codes: 0 nothing is left to decide; 1 something is, or no agent answers.`,
+		Example: `  vifguard observe br0             opt in, and wait some hours
+  vifguard advise br0              what would be dropped, and should it be?
+  vifguard advise tap1 -o json     one VIF, for a script`,
+		Args: arguments(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkFormat(cmd, format, "text"); err != nil {
+				return err
+			}
+			s, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			r, err := s.advise(args, socket)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				err = printJSON(cmd.OutOrStdout(), r)
+			} else {
+				err = printAdvice(newScreen(cmd.OutOrStdout()), r)
+			}
+			if err == nil && !r.Decided {
+				err = fail(exitNo, "%s left to decide", r.left())
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&format, "output", "o", "text", outputUsage)
+	cmd.Flags().StringVar(&socket, "control", control.DefaultPath, "the agent's control socket")
+	return cmd
+}
+
+// asked are the ports of one bridge that a command is about; none for all of them.
+type asked struct {
+	bridge *model.Bridge
+	ports  []*model.Interface
+}
+
+// askedFor finds what names mean. Ports that can't be advised on are refused.
+func askedFor(h *model.Host, names []string) ([]*asked, error) {
+	var list []*asked
+	for _, name := range names {
+		b, port := h.Bridge(name), (*model.Interface)(nil)
+		if b == nil {
+			if b, port = h.FindInterface(name); port == nil {
+				return nil, noSuchName(h, name)
+			}
+		}
+		config := model.ResolveBridge(b)
+		if !config.Guarded {
+			return nil, fail(exitUsage, "bridge %s isn't guarded, so nothing of it is refused (start with: vifguard observe %s)", b.Name, b.Name)
+		}
+		if port != nil {
+			if p := model.Resolve(&config, h.Profiles, port); p.Mode == model.Trusted || p.Mode == model.Off {
+				return nil, fail(exitUsage, "%s isn't checked, so nothing of it is refused (vifguard explain %s says why)", name, name)
+			}
+		}
+		i := slices.IndexFunc(list, func(a *asked) bool { return a.bridge == b })
+		switch {
+		case i < 0 && port == nil:
+			list = append(list, &asked{bridge: b})
+		case i < 0:
+			list = append(list, &asked{bridge: b, ports: []*model.Interface{port}})
+		case port == nil:
+			list[i].ports = nil
+		case list[i].ports != nil && !slices.Contains(list[i].ports, port):
+			list[i].ports = append(list[i].ports, port)
+		}
+	}
+	return list, nil
+}
+
+// noSuchName says that a name is neither a bridge nor a port.
+func noSuchName(h *model.Host, name string) error {
+	return fail(exitNotFound, "no bridge or interface %q%s (vifguard status lists the VIFs, ovs-vsctl show everything)",
+		name, didYouMean(name, append(bridgeNames(h), portNames(h)...)))
+}
+
+func (s *session) advise(names []string, socket string) (*adviseResult, error) {
+	list, err := askedFor(s.Host(), names)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := control.Claims(s.ctx, socket)
+	if err != nil {
+		return nil, err
+	}
+	host := s.adviceHost(&claims)
+	r := &adviseResult{Since: claims.Since, Decided: true, Next: []string{}, VIFs: []adviseVIF{}}
+	for _, a := range list {
+		in := s.inspect(a.bridge)
+		if in.Switch != nil {
+			return nil, in.Switch
+		}
+		var vifs []adviseVIF
+		for i := range in.Ports {
+			p := &in.Ports[i]
+			if isVIF(p) && p.Policy.Mode != model.Off && (a.ports == nil || slices.Contains(a.ports, p.Row)) {
+				vifs = append(vifs, adviseOn(host, &in, p))
+			}
+		}
+		r.Next = append(r.Next, next(a, vifs)...)
+		r.VIFs = append(r.VIFs, vifs...)
+	}
+	for i := range r.VIFs {
+		r.Decided = r.Decided && r.VIFs[i].Decided
+	}
+	if !r.Decided {
+		r.Next = []string{}
+	}
+	slices.SortStableFunc(r.VIFs, func(a, b adviseVIF) int { return cmp.Compare(a.rank(), b.rank()) })
+	return r, nil
+}
+
+// adviceHost is every VIF of the host, and what each claimed.
+func (s *session) adviceHost(claims *events.Report) *advice.Host {
+	h := s.Host()
+	seen := make(map[string]*events.VIFReport)
+	for i := range claims.VIFs {
+		seen[claims.VIFs[i].UUID] = &claims.VIFs[i]
+	}
+	all := &advice.Host{Profiles: h.Profiles}
+	for _, b := range h.Bridges {
+		config := model.ResolveBridge(b)
+		for _, row := range b.Interfaces {
+			v := advice.VIF{Bridge: b.Name, Config: &config, Row: row, Policy: model.Resolve(&config, h.Profiles, row)}
+			if v.Policy.Mode == model.Trusted {
+				continue
+			}
+			if r := seen[row.UUID]; r != nil {
+				v.Claims, v.Others = r.Claims, r.Others
+			}
+			all.VIFs = append(all.VIFs, v)
+		}
+	}
+	return all
+}
+
+func adviseOn(host *advice.Host, in *controller.Inspection, p *controller.PortInspection) adviseVIF {
+	status := describe(in, p)
+	v := adviseVIF{
+		Bridge: status.Bridge, Port: status.Port, VM: status.VM, Action: status.Action,
+		Drops: status.Drops, Findings: []advice.Finding{},
+	}
+	i := slices.IndexFunc(host.VIFs, func(v advice.VIF) bool { return v.Row.UUID == p.Row.UUID })
+	vif := host.VIFs[i]
+	vif.Drops = status.Drops
+	a := host.Advise(&vif)
+	v.Findings = append(v.Findings, a.Findings...)
+	v.Together = a.Together
+	v.Decided = !a.Open()
+	if p.Row.OFPort != 0 && !p.InForce {
+		v.Decided = false
+		v.Findings = append(v.Findings, advice.Finding{
+			Verdict: advice.Unknown, Reason: "any", What: "isn't checked as its metadata says", About: []string{},
+			Why: "The switch has other flows: " + cmp.Or(status.Error, "the agent hasn't programmed it yet") + ".",
+		})
+	}
+	return v
+}
+
+// rank orders VIFs: by their most important finding, then those without any.
+func (v *adviseVIF) rank() int {
+	if len(v.Findings) == 0 {
+		return len(advice.Verdicts())
+	}
+	rank := slices.Index(advice.Verdicts(), v.Findings[0].Verdict)
+	if !v.Decided { // what isn't known stands last of what is to be decided
+		rank = min(rank, slices.Index(advice.Verdicts(), advice.Unknown))
+	}
+	return rank
+}
+
+// next is how to enforce what was advised on. What is counted already would make enforce
+// refuse: noise goes on, and what was settled isn't repeated.
+func next(a *asked, vifs []adviseVIF) []string {
+	var observed []string
+	flag := ""
+	for i := range vifs {
+		v := &vifs[i]
+		if v.Action != model.Observe.String() {
+			continue
+		}
+		observed = append(observed, v.Port)
+		for _, f := range v.Findings {
+			switch {
+			case f.Verdict == advice.Harmless:
+				flag = " --force"
+			case f.Verdict == advice.Settled && flag == "":
+				flag = " --since 1h"
+			}
+		}
+	}
+	switch {
+	case observed == nil:
+		return nil
+	case a.ports == nil:
+		observed = []string{a.bridge.Name}
+	}
+	for i := range observed {
+		observed[i] = advice.Quote(observed[i])
+	}
+	return []string{"vifguard enforce " + strings.Join(observed, " ") + flag}
+}
+
+// left says how many VIFs there are to decide on.
+func (r *adviseResult) left() string {
+	n := 0
+	for i := range r.VIFs {
+		if !r.VIFs[i].Decided {
+			n++
+		}
+	}
+	if n == 1 {
+		return "1 VIF is"
+	}
+	return fmt.Sprintf("%d VIFs are", n)
+}
+
+// printAdvice writes a block for each VIF with findings, and the sum.
+func printAdvice(out *screen, r *adviseResult) error {
+	var b strings.Builder
+	clean, quiet := 0, 0
+	for i := range r.VIFs {
+		v := &r.VIFs[i]
+		switch {
+		case len(v.Findings) == 0:
+			clean++
+			continue
+		case v.Decided:
+			quiet++
+		}
+		v.print(&b, out)
+	}
+	fmt.Fprintf(&b, "%d VIFs clean, %d with nothing to decide, %d need a decision; claims since %s.\n",
+		clean, quiet, len(r.VIFs)-clean-quiet, r.Since.UTC().Format(time.RFC3339))
+	for _, command := range r.Next {
+		note := ""
+		if strings.HasSuffix(command, " 1h") {
+			note = "  (an hour from now, if nothing new comes)"
+		} else if strings.HasSuffix(command, " --force") {
+			note = "  (--force: what is counted is harmless)"
+		}
+		fmt.Fprintf(&b, "Next: %s%s\n", command, note)
+	}
+	if r.Decided && len(r.Next) == 0 && len(r.VIFs) > 0 {
+		fmt.Fprintln(&b, "Nothing is left to decide, and everything is enforced.")
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+const adviceIndent = "    "
+
+func (v *adviseVIF) print(b *strings.Builder, out *screen) {
+	head := v.Port + " on " + v.Bridge
+	if v.VM != "" {
+		head += ", VM " + v.VM
+	}
+	if text := reasonsText(v.Drops, len(v.Drops)); text != "" {
+		what := "dropped"
+		if v.Action == model.Observe.String() {
+			what = "would have been dropped"
+		}
+		head += ": " + what + ": " + text
+	}
+	fmt.Fprintln(b, wrap(printable(head), out.columns, "  "))
+	for _, f := range v.Findings {
+		line := "  " + string(f.Verdict) + ": " + f.What
+		if f.Samples > 0 {
+			line += fmt.Sprintf(" (%s, %d samples)", f.Reason, f.Samples)
+		} else {
+			line += fmt.Sprintf(" (%s)", f.Reason)
+		}
+		text := "  " + wrap(printable(line), out.columns-2, adviceIndent)
+		fmt.Fprintln(b, out.paint(verdictColour(f.Verdict), text))
+		fmt.Fprintln(b, adviceIndent+wrap(printable(f.Why), out.columns-len(adviceIndent), adviceIndent))
+		if f.Command != "" {
+			fmt.Fprintln(b, commandText(f.Command, out.columns))
+		}
+	}
+	if v.Together != "" {
+		fmt.Fprintln(b, "  These commands write the same key, so the last one counts. To allow all of it:")
+		fmt.Fprintln(b, commandText(v.Together, out.columns))
+	}
+	fmt.Fprintln(b)
+}
+
+// commandText indents a command and breaks it, if it has to be, as a shell allows.
+func commandText(command string, columns int) string {
+	parts := strings.Split(command, " --")
+	line, text := adviceIndent+parts[0], ""
+	for _, p := range parts[1:] {
+		if len(line)+len(" --")+len(p)+len(` \`) > columns {
+			text += line + " \\\n"
+			line = adviceIndent + "  --" + p
+		} else {
+			line += " --" + p
+		}
+	}
+	return text + line
+}
+
+func verdictColour(v advice.Verdict) string {
+	switch v {
+	case advice.Suspicious:
+		return red
+	case advice.Decide, advice.Allow, advice.Unknown:
+		return yellow
+	}
+	return ""
+}

@@ -1,0 +1,300 @@
+package advice
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/model/frame"
+)
+
+// Verdict says what to do about a finding.
+type Verdict string
+
+// The verdicts, the most important first. The first four are left to decide.
+const (
+	Suspicious Verdict = "suspicious" // looks wrong; no command is given
+	Decide     Verdict = "decide"     // right for some VIFs, and an attack by others
+	Allow      Verdict = "allow"      // looks like metadata that is missing
+	Unknown    Verdict = "unknown"    // can't be told
+	Harmless   Verdict = "harmless"   // may be dropped, nobody misses it
+	Settled    Verdict = "settled"    // today's metadata doesn't refuse what was seen
+)
+
+// Verdicts returns all verdicts, the most important first.
+func Verdicts() []Verdict { return []Verdict{Suspicious, Decide, Allow, Unknown, Harmless, Settled} }
+
+// Open reports whether somebody has to decide.
+func (v Verdict) Open() bool { return v != Harmless && v != Settled }
+
+// VIF is what one VIF may be, and what it was seen to do.
+type VIF struct {
+	Bridge string
+	Config *model.BridgeConfig
+	Row    *model.Interface
+	Policy model.Policy
+	Drops  map[string]uint64 // packets by reason, by the switch's counters; nil when they can't be read
+	Claims []events.Seen
+	Others uint64 // samples with further claims, which were too many to be remembered
+}
+
+// Host is what is known of a host: all VIFs of all its bridges.
+type Host struct {
+	VIFs     []VIF
+	Profiles map[string]string
+}
+
+// Finding is one thing that a VIF did and what to do about it. Its JSON is stable.
+type Finding struct {
+	Verdict Verdict  `json:"verdict"`
+	Reason  string   `json:"reason"` // why it is dropped
+	What    string   `json:"what"`   // what the VIF did
+	Why     string   `json:"why"`    // why the verdict is what it is, and what to consider
+	About   []string `json:"about"`  // addresses, MACs, VLANs or ethertypes
+	Samples uint64   `json:"samples"`
+	Command string   `json:"command,omitempty"` // allows it
+
+	set map[string]string // the keys that the command writes
+}
+
+// Advice is what is to be said of one VIF.
+type Advice struct {
+	Findings []Finding // the most important first
+	// Together allows all that have a command. It is there when commands write the same
+	// key: as set replaces keys, the last of them would undo the others.
+	Together string
+}
+
+// Open reports whether anything is left to decide.
+func (a *Advice) Open() bool {
+	return slices.ContainsFunc(a.Findings, func(f Finding) bool { return f.Verdict.Open() })
+}
+
+// judge is one VIF being judged.
+type judge struct {
+	*VIF
+	host     *Host
+	findings []Finding
+}
+
+// Advise judges one VIF of the host.
+func (h *Host) Advise(v *VIF) Advice {
+	j := &judge{VIF: v, host: h}
+	open := make(map[string][]events.Seen)
+	settled := make(map[string]uint64)
+	for _, s := range v.Claims {
+		if refused(&v.Policy, s.Reason, &s.Claim) {
+			open[s.Reason] = append(open[s.Reason], s)
+		} else {
+			settled[s.Reason] += s.Samples
+		}
+	}
+	j.blocked(open["blocked"])
+	j.macs(open["mac"])
+	j.addresses(open)
+	j.guards(open)
+	j.vlans(open["vlan"])
+	j.rest(open, settled)
+	slices.SortStableFunc(j.findings, func(a, b Finding) int {
+		return cmp.Compare(slices.Index(Verdicts(), a.Verdict), slices.Index(Verdicts(), b.Verdict))
+	})
+	return Advice{Findings: j.findings, Together: j.together()}
+}
+
+// rest says what can't be told, and what is settled.
+func (j *judge) rest(open map[string][]events.Seen, settled map[string]uint64) {
+	for _, reason := range slices.Sorted(maps.Keys(settled)) {
+		j.add(Finding{
+			Verdict: Settled, Reason: reason, Samples: settled[reason],
+			What: "sent what its metadata doesn't refuse any more",
+			Why:  "The metadata was changed since, or the frames were malformed, which no metadata allows. If the counter still grows, look at vifguard drops.",
+		})
+	}
+	for _, reason := range slices.Sorted(maps.Keys(j.Drops)) {
+		if j.Drops[reason] > 0 && len(open[reason]) == 0 && settled[reason] == 0 && !j.blockedOnPurpose() {
+			j.add(Finding{
+				Verdict: Unknown, Reason: reason, What: "sent frames of which none was sampled",
+				Why: "Only the switch's counter tells of them: they are older than the agent's memory, or it doesn't sample (vifguard run --sample-rate).",
+			})
+		}
+	}
+	if j.Others > 0 && len(open) > 0 {
+		j.add(Finding{
+			Verdict: Unknown, Reason: "any", What: "claimed more different things than are remembered", Samples: j.Others,
+			Why: "Claims that were seen least often were forgotten. Deal with the above, then look again.",
+		})
+	}
+}
+
+func (j *judge) add(f Finding) {
+	if f.About == nil {
+		f.About = []string{}
+	}
+	if f.set != nil {
+		f.set, f.Command = j.command(f.set)
+	}
+	j.findings = append(j.findings, f)
+}
+
+// together is the command for all keys of all findings, "" when their commands don't
+// touch each other.
+func (j *judge) together() string {
+	all := make(map[string]string)
+	clash := false
+	for _, f := range j.findings {
+		for key, value := range f.set {
+			before, ok := all[key]
+			switch {
+			case !ok || key == model.KeyChecks:
+				all[key] = value
+			default:
+				clash = true
+				all[key] = union(before, value)
+			}
+		}
+	}
+	if !clash {
+		return ""
+	}
+	_, command := j.command(all)
+	return command
+}
+
+func union(lists ...string) string {
+	var all []string
+	for _, list := range lists {
+		for _, word := range strings.Split(list, ",") {
+			if word != "" && !slices.Contains(all, word) {
+				all = append(all, word)
+			}
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+// flagOf are the flags of vifguard set by the key that they write, in order.
+var flagOf = [...]struct{ key, flag string }{
+	{model.KeyAttachedMAC, "--mac"}, {model.KeyAddresses, "--address"}, {model.KeyPairs, "--pair"},
+	{model.KeyAllow, "--allow"}, {model.KeyChecks, "--checks"},
+}
+
+// command returns the command that writes keys. Where a first address would turn on
+// checks that are off by auto, it keeps the checks as they are.
+func (j *judge) command(set map[string]string) (map[string]string, string) {
+	after := j.with(set)
+	if _, ok := set[model.KeyChecks]; !ok && j.Policy.Mode == model.Checked && after.Checks != j.Policy.Checks {
+		set = maps.Clone(set)
+		set[model.KeyChecks] = j.Policy.Checks.String()
+	}
+	words := []string{"vifguard", "set", Quote(j.Row.Name)}
+	for _, f := range flagOf {
+		if value, ok := set[f.key]; ok {
+			for _, part := range split(value) {
+				words = append(words, f.flag, part)
+			}
+		}
+	}
+	return set, strings.Join(words, " ")
+}
+
+// split cuts a long list at commas: flags of lists can be repeated.
+func split(value string) []string {
+	const longest = 70
+	var parts []string
+	for _, word := range strings.Split(value, ",") {
+		if n := len(parts); n > 0 && len(parts[n-1])+1+len(word) <= longest {
+			parts[n-1] += "," + word
+		} else {
+			parts = append(parts, word)
+		}
+	}
+	return parts
+}
+
+// with is the policy that the VIF would have with other keys.
+func (j *judge) with(set map[string]string) model.Policy {
+	row := *j.Row
+	row.ExternalIDs = make(map[string]string)
+	maps.Copy(row.ExternalIDs, j.Row.ExternalIDs)
+	maps.Copy(row.ExternalIDs, set)
+	return model.Resolve(j.Config, j.host.Profiles, &row)
+}
+
+// Quote protects a name from a shell.
+func Quote(name string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._:@%+-", r)
+	}
+	if strings.IndexFunc(name, func(r rune) bool { return !plain(r) }) < 0 && name != "" {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+}
+
+// merged returns the value of a key with further words: set replaces what there is, so
+// its usable entries are repeated.
+func (j *judge) merged(key string, more ...string) map[string]string {
+	var have []string
+	switch key {
+	case model.KeyAllow:
+		have = append(have, j.Policy.Allow.String())
+	default:
+		for _, b := range j.Policy.Bindings {
+			if b.Origin == key {
+				have = append(have, j.entry(b))
+			}
+		}
+	}
+	return map[string]string{key: union(append(have, more...)...)}
+}
+
+// entry writes a binding as the keys do.
+func (j *judge) entry(b model.Binding) string {
+	if b.MAC == j.Policy.MAC {
+		return model.FormatPrefix(b.Prefix)
+	}
+	return b.String()
+}
+
+// name is how a VIF is called in a sentence.
+func (j *judge) name(o *VIF) string {
+	s := o.Row.Name
+	if vm := o.Row.VMID(); vm != "" {
+		s += " (VM " + vm + ")"
+	}
+	if o.Bridge != j.Bridge {
+		s += " on bridge " + o.Bridge
+	}
+	return s
+}
+
+func samples(list []events.Seen) (n uint64) {
+	for _, s := range list {
+		n += s.Samples
+	}
+	return n
+}
+
+// list writes words in a sentence, the first few of many.
+func list(words []string) string {
+	const most = 8
+	if len(words) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
+	}
+	return strings.Join(words, ", ")
+}
+
+// inner are the MACs that a claim is made with, the Ethernet source first.
+func inner(c *frame.Claim) []model.MAC {
+	macs := []model.MAC{c.EthSrc}
+	for _, m := range []model.MAC{c.SHA, c.Option} {
+		if m != (model.MAC{}) && !slices.Contains(macs, m) {
+			macs = append(macs, m)
+		}
+	}
+	return macs
+}
