@@ -65,7 +65,7 @@ OVSDB that the agent works from, and also work while it is down.
 	root.AddCommand(
 		newRun(&o),
 		newStatus(&o), newExplain(&o), newTrace(&o), newDrops(&o), newVerify(&o), newAddresses(&o), newWait(&o),
-		newAdvise(&o),
+		newAdvise(&o), newTop(&o),
 		newGuard(&o), newRelease(&o), newObserve(&o), newEnforce(&o), newSet(&o), newUnset(&o),
 		newLibvirtHook(&o), newVersion(),
 	)

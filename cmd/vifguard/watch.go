@@ -117,16 +117,24 @@ func (w *watcher) changed(list []vifStatus) []vifStatus {
 	return changed
 }
 
-// rates returns the drops per second since the last look. Where that isn't known, or
-// the counters began anew, there is no entry.
+// rates returns the drops per second since the last look, in words.
 func (w *watcher) rates(list []vifStatus, now time.Time) map[string]string {
-	rates := make(map[string]string, len(list))
-	passed := now.Sub(w.at).Seconds()
+	texts := make(map[string]string, len(list))
+	for port, r := range dropRates(w.before, list, now.Sub(w.at)) {
+		texts[port] = rateText(r)
+	}
+	return texts
+}
+
+// dropRates returns the drops per second by port, out of what there was some time
+// before. Where that isn't known, or the counters began anew, there is no entry.
+func dropRates(before map[string]vifStatus, list []vifStatus, passed time.Duration) map[string]float64 {
+	rates := make(map[string]float64, len(list))
 	for _, s := range list {
-		before, ok := w.before[s.Port]
-		was, is := sum(before.Drops), sum(s.Drops)
+		then, ok := before[s.Port]
+		was, is := sum(then.Drops), sum(s.Drops)
 		if ok && is >= was && passed > 0 {
-			rates[s.Port] = rateText(float64(is-was) / passed)
+			rates[s.Port] = float64(is-was) / passed.Seconds()
 		}
 	}
 	return rates

@@ -55,7 +55,9 @@ func claim(reason, words string) events.Seen {
 				panic(err)
 			}
 		case "n":
-			fmt.Sscan(v, &s.Samples)
+			if _, err := fmt.Sscan(v, &s.Samples); err != nil {
+				panic(err)
+			}
 		default:
 			panic(word)
 		}
