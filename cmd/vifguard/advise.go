@@ -179,7 +179,7 @@ func (s *session) adviceHost(claims *events.Report) *advice.Host {
 	for i := range claims.VIFs {
 		seen[claims.VIFs[i].UUID] = &claims.VIFs[i]
 	}
-	all := &advice.Host{Profiles: h.Profiles}
+	var all []advice.VIF
 	for _, b := range h.Bridges {
 		config := model.ResolveBridge(b)
 		for _, row := range b.Interfaces {
@@ -190,10 +190,10 @@ func (s *session) adviceHost(claims *events.Report) *advice.Host {
 			if r := seen[row.UUID]; r != nil {
 				v.Claims, v.Others = r.Claims, r.Others
 			}
-			all.VIFs = append(all.VIFs, v)
+			all = append(all, v)
 		}
 	}
-	return all
+	return advice.NewHost(all, h.Profiles)
 }
 
 func adviseOn(host *advice.Host, in *controller.Inspection, p *controller.PortInspection) adviseVIF {
@@ -202,8 +202,7 @@ func adviseOn(host *advice.Host, in *controller.Inspection, p *controller.PortIn
 		Bridge: status.Bridge, Port: status.Port, VM: status.VM, Action: status.Action,
 		Drops: status.Drops, Findings: []advice.Finding{},
 	}
-	i := slices.IndexFunc(host.VIFs, func(v advice.VIF) bool { return v.Row.UUID == p.Row.UUID })
-	vif := host.VIFs[i]
+	vif := *host.VIF(p.Row.UUID)
 	vif.Drops = status.Drops
 	a := host.Advise(&vif)
 	v.Findings = append(v.Findings, a.Findings...)
@@ -292,7 +291,7 @@ func printAdvice(out *screen, r *adviseResult) error {
 		}
 		v.print(&b, out)
 	}
-	fmt.Fprintf(&b, "%d VIFs clean, %d with nothing to decide, %d need a decision; claims since %s.\n",
+	fmt.Fprintf(&b, "VIFs: %d clean, %d with nothing to decide, %d to decide; claims since %s.\n",
 		clean, quiet, len(r.VIFs)-clean-quiet, r.Since.UTC().Format(time.RFC3339))
 	for _, command := range r.Next {
 		note := ""
@@ -328,7 +327,7 @@ func (v *adviseVIF) print(b *strings.Builder, out *screen) {
 	for _, f := range v.Findings {
 		line := "  " + string(f.Verdict) + ": " + f.What
 		if f.Samples > 0 {
-			line += fmt.Sprintf(" (%s, %d samples)", f.Reason, f.Samples)
+			line += fmt.Sprintf(" (%s, samples: %d)", f.Reason, f.Samples)
 		} else {
 			line += fmt.Sprintf(" (%s)", f.Reason)
 		}
@@ -340,7 +339,7 @@ func (v *adviseVIF) print(b *strings.Builder, out *screen) {
 		}
 	}
 	if v.Together != "" {
-		fmt.Fprintln(b, "  These commands write the same key, so the last one counts. To allow all of it:")
+		fmt.Fprintln(b, "  Commands that write the same key replace each other. For all that they allow (leave out what the\n  VIF shouldn't have):")
 		fmt.Fprintln(b, commandText(v.Together, out.columns))
 	}
 	fmt.Fprintln(b)

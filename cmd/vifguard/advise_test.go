@@ -42,7 +42,7 @@ func TestAdviseAndObey(t *testing.T) {
 	defer func() { stop() }()
 	c.must("wait", "tap1", "--state", "observed")
 	c.must("wait", "tap2", "--state", "observed")
-	if out := c.must("advise", "br0", "--control", c.control()); !strings.Contains(out, "2 VIFs clean, 0 with nothing to decide, 0 need a decision") || !strings.Contains(out, "Next: vifguard enforce br0\n") {
+	if out := c.must("advise", "br0", "--control", c.control()); !strings.Contains(out, "VIFs: 2 clean, 0 with nothing to decide, 0 to decide") || !strings.Contains(out, "Next: vifguard enforce br0\n") {
 		t.Errorf("advise before anything was sent:\n%s", out)
 	}
 
@@ -93,7 +93,7 @@ func TestAdviseAndObey(t *testing.T) {
 		"tap1 on br0, VM 6f1c6a3e-2f7b-4c53-9f0e-0d6b8f9f7a11: would have been dropped: ",
 		"suspicious: sent with the MAC 52:54:00:00:00:02", "It is the MAC of tap2 (VM web2)", "It is owned by tap2 (VM web2).",
 		"vifguard set tap1 --address 192.0.2.11,192.0.2.66\n", "harmless: used 169.254.7.7",
-		"1 VIFs clean, 0 with nothing to decide, 1 need a decision",
+		"VIFs: 1 clean, 0 with nothing to decide, 1 to decide",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("advise doesn't say %q:\n%s", want, out)

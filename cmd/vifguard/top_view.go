@@ -56,13 +56,23 @@ func (t *top) renderText(title, text string, width, height int) []string {
 	return append(lines, shorten("Up Down scroll, q back", width))
 }
 
-// cutLine breaks a line wherever the screen ends.
+// cutLine breaks a line where the screen ends, at a space if there is one near.
 func cutLine(line string, width int) []string {
 	runes := []rune(line)
 	var lines []string
-	for width > 0 && len(runes) > width {
-		lines = append(lines, string(runes[:width]))
-		runes = runes[width:]
+	for len(runes) > width {
+		end := width
+		for i := width; i > width/2; i-- {
+			if runes[i] == ' ' {
+				end = i
+				break
+			}
+		}
+		lines = append(lines, string(runes[:end]))
+		runes = runes[end:]
+		if runes[0] == ' ' {
+			runes = runes[1:]
+		}
 	}
 	return append(lines, string(runes))
 }

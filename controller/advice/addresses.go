@@ -71,6 +71,8 @@ func (j *judge) uses(open map[string][]events.Seen) []*use {
 // metadataService is where clouds tell guests who they are.
 var metadataService = netip.AddrFrom4([4]byte{169, 254, 169, 254})
 
+const posing = "where clouds serve metadata: a guest that has it can pose as that service."
+
 // noise reports whether an address means nothing to other stations: link-local IPv4
 // (RFC 3927), "this network" and loopback (RFC 6890), and what can't be a source.
 func noise(a netip.Addr) bool {
@@ -135,7 +137,7 @@ func (j *judge) prefixes(uses []*use) []*use {
 
 // overlaps reports whether another VIF has addresses in a prefix.
 func (j *judge) overlaps(p netip.Prefix) bool {
-	return slices.ContainsFunc(j.host.VIFs, func(o VIF) bool {
+	return slices.ContainsFunc(j.host.vifs, func(o VIF) bool {
 		return o.Row.UUID != j.Row.UUID && slices.ContainsFunc(o.Policy.Bindings, func(b model.Binding) bool {
 			return !b.IPOnly() && b.Prefix.Overlaps(p)
 		})
@@ -190,8 +192,8 @@ type holder struct {
 // length 0 makes no owner.
 func (j *judge) holder(a netip.Addr) *holder {
 	var found *holder
-	for i := range j.host.VIFs {
-		o := &j.host.VIFs[i]
+	for i := range j.host.vifs {
+		o := &j.host.vifs[i]
 		if o.Row.UUID == j.Row.UUID {
 			continue
 		}
@@ -208,20 +210,6 @@ func (j *judge) holder(a netip.Addr) *holder {
 	return found
 }
 
-// rival is another VIF that was seen to claim an address that nobody has, nil if there
-// is none.
-func (j *judge) rival(a netip.Addr) *VIF {
-	for i := range j.host.VIFs {
-		o := &j.host.VIFs[i]
-		if o.Row.UUID != j.Row.UUID && slices.ContainsFunc(o.Claims, func(s events.Seen) bool {
-			return slices.Contains(claimed(s.Reason, &s.Claim), a) && refused(&o.Policy, s.Reason, &s.Claim)
-		}) {
-			return o
-		}
-	}
-	return nil
-}
-
 // contested judges an address that isn't simply missing.
 func (j *judge) contested(u *use) bool {
 	f := Finding{Reason: u.reason, Samples: u.samples, About: []string{u.addr.String()}, What: did(u) + " " + u.addr.String()}
@@ -229,10 +217,10 @@ func (j *judge) contested(u *use) bool {
 	if u.mac != j.Policy.MAC {
 		pair += "@" + u.mac.String()
 	}
-	h, rival := j.holder(u.addr), j.rival(u.addr)
+	h, rivals := j.holder(u.addr), j.others(j.host.claimants[u.addr])
 	switch {
 	case u.addr == metadataService:
-		f.Verdict, f.Why = Suspicious, "That is where clouds serve metadata: a guest that has it can pose as that service."
+		f.Verdict, f.Why = Suspicious, "It is "+posing
 	case h != nil && !h.pair:
 		f.Verdict, f.Why = Suspicious, "It is owned by "+j.name(h.vif)
 		if !h.via.IsSingleIP() {
@@ -245,9 +233,9 @@ func (j *judge) contested(u *use) bool {
 	case h != nil:
 		f.Verdict, f.set = Decide, j.merged(model.KeyPairs, pair)
 		f.Why = fmt.Sprintf("%s has it as a pair. A failover address of both? If so, this VIF needs the same pair:", j.name(h.vif))
-	case rival != nil:
+	case rivals != nil:
 		f.Verdict, f.set = Decide, j.merged(model.KeyPairs, pair)
-		f.Why = fmt.Sprintf("Nobody owns it, and %s claims it too. A failover address of both? If so, both need it as a pair; if not, one of them lies:", j.name(rival))
+		f.Why = fmt.Sprintf("Nobody owns it, and %s claims it too. A failover address of both? If so, both need it as a pair; if not, one of them lies:", j.name(rivals[0]))
 	case u.mac != j.Policy.MAC:
 		f.Verdict, f.set = Decide, j.merged(model.KeyPairs, pair)
 		f.What += " with the MAC " + u.mac.String()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -42,10 +43,45 @@ type VIF struct {
 	Others uint64 // samples with further claims, which were too many to be remembered
 }
 
-// Host is what is known of a host: all VIFs of all its bridges.
+// Host is what is known of a host.
 type Host struct {
-	VIFs     []VIF
-	Profiles map[string]string
+	vifs      []VIF
+	profiles  map[string]string
+	owners    map[model.MAC][]*VIF  // by each MAC that they may use
+	claimants map[netip.Addr][]*VIF // by addresses that they were seen to claim without right
+}
+
+// NewHost takes all VIFs of all bridges, which mustn't be changed afterwards, and the
+// profiles by name.
+func NewHost(vifs []VIF, profiles map[string]string) *Host {
+	h := &Host{vifs: vifs, profiles: profiles, owners: make(map[model.MAC][]*VIF), claimants: make(map[netip.Addr][]*VIF)}
+	for i := range vifs {
+		v := &vifs[i]
+		for _, m := range v.Policy.MACs() {
+			h.owners[m] = append(h.owners[m], v)
+		}
+		for _, s := range v.Claims {
+			if refusal(&v.Policy, s.Reason, &s.Claim) != s.Reason {
+				continue
+			}
+			for _, a := range claimed(s.Reason, &s.Claim) {
+				if !slices.Contains(h.claimants[a], v) {
+					h.claimants[a] = append(h.claimants[a], v)
+				}
+			}
+		}
+	}
+	return h
+}
+
+// VIF returns the VIF of an Interface row, or nil.
+func (h *Host) VIF(uuid string) *VIF {
+	for i := range h.vifs {
+		if h.vifs[i].Row.UUID == uuid {
+			return &h.vifs[i]
+		}
+	}
+	return nil
 }
 
 // Finding is one thing that a VIF did and what to do about it. Its JSON is stable.
@@ -64,8 +100,8 @@ type Finding struct {
 // Advice is what is to be said of one VIF.
 type Advice struct {
 	Findings []Finding // the most important first
-	// Together allows all that have a command. It is there when commands write the same
-	// key: as set replaces keys, the last of them would undo the others.
+	// Together is for commands that write the same keys: as set replaces keys, the last of
+	// them would undo the others. It does what all of them do to those keys.
 	Together string
 }
 
@@ -87,8 +123,8 @@ func (h *Host) Advise(v *VIF) Advice {
 	open := make(map[string][]events.Seen)
 	settled := make(map[string]uint64)
 	for _, s := range v.Claims {
-		if refused(&v.Policy, s.Reason, &s.Claim) {
-			open[s.Reason] = append(open[s.Reason], s)
+		if now := refusal(&v.Policy, s.Reason, &s.Claim); now != "" {
+			open[now] = append(open[now], s)
 		} else {
 			settled[s.Reason] += s.Samples
 		}
@@ -98,7 +134,7 @@ func (h *Host) Advise(v *VIF) Advice {
 	j.addresses(open)
 	j.guards(open)
 	j.vlans(open["vlan"])
-	j.rest(open, settled)
+	j.rest(len(open) > 0, settled)
 	slices.SortStableFunc(j.findings, func(a, b Finding) int {
 		return cmp.Compare(slices.Index(Verdicts(), a.Verdict), slices.Index(Verdicts(), b.Verdict))
 	})
@@ -106,7 +142,7 @@ func (h *Host) Advise(v *VIF) Advice {
 }
 
 // rest says what can't be told, and what is settled.
-func (j *judge) rest(open map[string][]events.Seen, settled map[string]uint64) {
+func (j *judge) rest(open bool, settled map[string]uint64) {
 	for _, reason := range slices.Sorted(maps.Keys(settled)) {
 		j.add(Finding{
 			Verdict: Settled, Reason: reason, Samples: settled[reason],
@@ -115,14 +151,14 @@ func (j *judge) rest(open map[string][]events.Seen, settled map[string]uint64) {
 		})
 	}
 	for _, reason := range slices.Sorted(maps.Keys(j.Drops)) {
-		if j.Drops[reason] > 0 && len(open[reason]) == 0 && settled[reason] == 0 && !j.blockedOnPurpose() {
+		if j.Drops[reason] > 0 && !slices.ContainsFunc(j.Claims, func(s events.Seen) bool { return s.Reason == reason }) && !j.blockedOnPurpose() {
 			j.add(Finding{
 				Verdict: Unknown, Reason: reason, What: "sent frames of which none was sampled",
 				Why: "Only the switch's counter tells of them: they are older than the agent's memory, or it doesn't sample (vifguard run --sample-rate).",
 			})
 		}
 	}
-	if j.Others > 0 && len(open) > 0 {
+	if j.Others > 0 && open {
 		j.add(Finding{
 			Verdict: Unknown, Reason: "any", What: "claimed more different things than are remembered", Samples: j.Others,
 			Why: "Claims that were seen least often were forgotten. Deal with the above, then look again.",
@@ -140,27 +176,22 @@ func (j *judge) add(f Finding) {
 	j.findings = append(j.findings, f)
 }
 
-// together is the command for all keys of all findings, "" when their commands don't
-// touch each other.
+// together is one command for the keys that several commands write; "" if there are none.
 func (j *judge) together() string {
-	all := make(map[string]string)
-	clash := false
+	all, clash := make(map[string]string), make(map[string]string)
 	for _, f := range j.findings {
 		for key, value := range f.set {
-			before, ok := all[key]
-			switch {
-			case !ok || key == model.KeyChecks:
-				all[key] = value
-			default:
-				clash = true
-				all[key] = union(before, value)
+			if before, ok := all[key]; ok && key != model.KeyChecks {
+				value = union(before, value)
+				clash[key] = value
 			}
+			all[key] = value
 		}
 	}
-	if !clash {
+	if len(clash) == 0 {
 		return ""
 	}
-	_, command := j.command(all)
+	_, command := j.command(clash)
 	return command
 }
 
@@ -221,7 +252,7 @@ func (j *judge) with(set map[string]string) model.Policy {
 	row.ExternalIDs = make(map[string]string)
 	maps.Copy(row.ExternalIDs, j.Row.ExternalIDs)
 	maps.Copy(row.ExternalIDs, set)
-	return model.Resolve(j.Config, j.host.Profiles, &row)
+	return model.Resolve(j.Config, j.host.profiles, &row)
 }
 
 // Quote protects a name from a shell.

@@ -70,6 +70,13 @@ func (j *judge) protocol(t frame.EtherType, seen []events.Seen) {
 		j.add(f)
 		return
 	}
+	switch t {
+	case model.EtherTypeIPv4, model.EtherTypeARP, model.EtherTypeRARP, model.EtherTypeIPv6, model.EtherTypeVLAN, model.EtherTypeQinQ:
+		f.Verdict, f.What = Suspicious, "sent frames that aren't what their ethertype "+t.String()+" says"
+		f.Why = "They are malformed, and no guard lifts that."
+		j.add(f)
+		return
+	}
 	name := ""
 	for _, h := range harmless {
 		if h.t == t {

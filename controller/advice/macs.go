@@ -92,6 +92,8 @@ func (j *judge) virtual(finding *Finding, f *foreign, owners []*VIF) {
 		finding.Why = "No address was seen with it. If it is a router of that group, give it --pair ADDRESS@" + f.mac.String() + ". " + warning
 	case owner != nil:
 		finding.Why = fmt.Sprintf("It says that it has %s, which %s owns.", list(text(addrs)), j.name(owner))
+	case slices.Contains(addrs, metadataService):
+		finding.Why = "It says that it has " + metadataService.String() + ", " + posing
 	case len(addrs) > few:
 		finding.Why = fmt.Sprintf("It says that it has %d addresses, more than a router of that group would.", len(addrs))
 	default:
@@ -152,14 +154,17 @@ func (j *judge) blockedOnPurpose() bool {
 }
 
 // ownersOfMAC are the other VIFs that have a MAC.
-func (j *judge) ownersOfMAC(mac model.MAC) []*VIF {
-	var owners []*VIF
-	for i := range j.host.VIFs {
-		if o := &j.host.VIFs[i]; o.Row.UUID != j.Row.UUID && slices.Contains(o.Policy.MACs(), mac) {
-			owners = append(owners, o)
+func (j *judge) ownersOfMAC(mac model.MAC) []*VIF { return j.others(j.host.owners[mac]) }
+
+// others are the VIFs of a list that aren't the one being judged.
+func (j *judge) others(list []*VIF) []*VIF {
+	var others []*VIF
+	for _, o := range list {
+		if o.Row.UUID != j.Row.UUID {
+			others = append(others, o)
 		}
 	}
-	return owners
+	return others
 }
 
 // firstOwner is a VIF that owns one of the addresses, nil if none does.

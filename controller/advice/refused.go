@@ -9,24 +9,33 @@ import (
 	"github.com/vifguard/vifguard/model/frame"
 )
 
-// refused reports whether a policy still refuses what was claimed, for the reason that
-// it was refused for then. What metadata can't allow, such as malformed frames, doesn't
-// show in a claim and counts as not refused.
-func refused(p *model.Policy, reason string, c *frame.Claim) bool {
-	switch p.Mode {
-	case model.Trusted, model.Off:
-		return false
-	case model.Blocked:
-		return reason == "blocked"
+// refusal is why a policy refuses today what was claimed, given why it was refused then;
+// "" if it doesn't. What metadata can't allow, such as malformed frames, doesn't show in
+// a claim and counts as not refused. A MAC that the VIF has lost since comes first, as it
+// does in the switch: nothing that was said with it is the VIF's.
+func refusal(p *model.Policy, reason string, c *frame.Claim) string {
+	switch {
+	case p.Mode == model.Trusted || p.Mode == model.Off:
+		return ""
+	case p.Mode == model.Blocked || reason == "blocked":
+		if p.Mode == model.Blocked && reason == "blocked" {
+			return reason
+		}
+		return ""
+	case reason == "vlan" && !tagAllowed(p.Allow, c.VLANs):
+		return reason
+	case slices.ContainsFunc(inner(c), func(m model.MAC) bool { return !slices.Contains(p.MACs(), m) }):
+		return "mac"
+	case refusedByStages(p, reason, c):
+		return reason
 	}
+	return ""
+}
+
+// refusedByStages is for what the stages behind that of the MACs refuse.
+func refusedByStages(p *model.Policy, reason string, c *frame.Claim) bool {
 	unbound := func(a netip.Addr) bool { return !bound(p, speakers(reason, c), a, reason == "ip") }
-	switch reason {
-	case "mac":
-		macs := p.MACs()
-		return slices.ContainsFunc(inner(c), func(m model.MAC) bool { return !slices.Contains(macs, m) })
-	case "vlan":
-		return !tagAllowed(p.Allow, c.VLANs)
-	case "ip":
+	if reason == "ip" {
 		return p.Checks.IP() && c.Source.IsValid() && unbound(c.Source)
 	}
 	if !p.Checks.ARP() {
