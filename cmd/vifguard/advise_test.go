@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vifguard/vifguard/controller/advice"
 	"github.com/vifguard/vifguard/controller/control"
+	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -157,4 +159,29 @@ func TestAdviseRefuses(t *testing.T) {
 	c.fails(exitUsage, "eth0 isn't checked", "advise", "eth0")
 	c.fails(exitUsage, `-o: "xml" is not a format`, "advise", "br0", "-o", "xml")
 	c.fails(exitNo, "no agent answers at "+c.control(), "advise", "br0", "--control", c.control())
+}
+
+// The next step is a command that enforce won't refuse for what advise has explained.
+func TestAdviseNext(t *testing.T) {
+	vif := func(port, action string, verdicts ...advice.Verdict) adviseVIF {
+		v := adviseVIF{Bridge: "br0", Port: port, Action: action, Decided: true}
+		for _, verdict := range verdicts {
+			v.Findings = append(v.Findings, advice.Finding{Verdict: verdict})
+		}
+		return v
+	}
+	bridge, ports := &asked{bridge: &model.Bridge{Name: "br0"}}, &asked{bridge: &model.Bridge{Name: "br0"}, ports: []*model.Interface{{}}}
+	for want, got := range map[string][]string{
+		"":                                 next(bridge, []adviseVIF{vif("a", "enforce", advice.Harmless)}),
+		"vifguard enforce br0":             next(bridge, []adviseVIF{vif("a", "observe"), vif("b", "enforce", advice.Settled)}),
+		"vifguard enforce br0 --since 1h":  next(bridge, []adviseVIF{vif("a", "observe", advice.Settled), vif("b", "observe")}),
+		"vifguard enforce br0 --force":     next(bridge, []adviseVIF{vif("a", "observe", advice.Settled, advice.Harmless)}),
+		"vifguard enforce a 'b c'":         next(ports, []adviseVIF{vif("a", "observe"), vif("b c", "observe")}),
+		"vifguard enforce 'x;y' --force":   next(ports, []adviseVIF{vif("x;y", "observe", advice.Harmless), vif("z", "enforce")}),
+		"vifguard enforce only --since 1h": next(ports, []adviseVIF{vif("only", "observe", advice.Settled)}),
+	} {
+		if strings.Join(got, "\n") != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }
