@@ -151,6 +151,6 @@ func (t *turn) describe(out io.Writer, profiles map[string]string) {
 		fmt.Fprintln(out, strings.Join(other, "\n"))
 	}
 	if t.action == model.Observe {
-		fmt.Fprintf(out, "See what would be dropped with: vifguard status; and turn it over with: vifguard enforce %s\n", t.bridge.Name)
+		fmt.Fprintf(out, "See what would be dropped with: vifguard status; later, what to do about it: vifguard advise %s; and turn it over with: vifguard enforce %s\n", t.bridge.Name, t.bridge.Name)
 	}
 }

@@ -23,10 +23,17 @@ func TestGuardSecure(t *testing.T) {
 		}
 	}
 	refused("no agent works on this Open vSwitch")
+	if out := c.must("status"); !strings.Contains(out, "no agent works on this Open vSwitch") {
+		t.Errorf("status without an agent: %s", out)
+	}
 	stop := c.agent()
 	defer stop()
 	c.must("guard", "br0")
 	c.awaitState("tap1", "enforced")
+	c.MustVsctl("set", "Bridge", "br0", "external_ids:vifguard-unguarded=1.5s until then")
+	if out := c.must("status"); !strings.Contains(out, "everything passes until the agent is back; last time that took 1.5s until then (to close that: vifguard guard --secure br0)") || strings.Contains(out, "no agent works") {
+		t.Errorf("status of an open bridge: %s", out)
+	}
 	c.MustOfctl("add-flow", "br0", "table=30,priority=5,actions=drop")
 	refused("1 flows of others")
 	c.MustOfctl("del-flows", "br0", "table=30")
@@ -35,6 +42,9 @@ func TestGuardSecure(t *testing.T) {
 	}
 	if mode := c.failMode(); mode != "secure" {
 		t.Errorf("fail_mode: %q", mode)
+	}
+	if out := c.must("status"); strings.Contains(out, "everything passes") {
+		t.Errorf("status of a closed bridge: %s", out)
 	}
 	if out := c.must("guard", "br0", "--secure"); strings.Contains(out, "flows back") {
 		t.Errorf("a second time: %s", out)

@@ -12,6 +12,7 @@ import (
 	"github.com/vifguard/vifguard/controller"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/ovsdb"
 )
 
 // vifStatus is one VIF in the JSON output of status. Its schema is stable.
@@ -77,6 +78,7 @@ look is one line. Colours repeat what the words say, and NO_COLOR turns them off
 				err = printJSON(cmd.OutOrStdout(), list)
 			} else {
 				err = printStatus(newScreen(cmd.OutOrStdout()), list, nil)
+				notes = append(notes, o.hints(s)...)
 			}
 			for _, n := range notes {
 				fmt.Fprintln(cmd.ErrOrStderr(), "vifguard:", n)
@@ -145,6 +147,25 @@ func notesOf(in *controller.Inspection) (notes []string) {
 		notes = append(notes, fmt.Sprintf("bridge %s: %s", in.Bridge.Name, text))
 	}
 	return notes
+}
+
+// hints says what a person should know beside the VIFs: which bridges aren't closed by
+// their fail_mode, and whether nobody keeps the flows as OVSDB asks.
+func (o *options) hints(s *session) (hints []string) {
+	for _, b := range s.Host().Bridges {
+		if !model.ResolveBridge(b).Guarded || b.FailMode == model.FailSecure {
+			continue
+		}
+		last := ""
+		if v := b.ExternalIDs[model.KeyUnguarded]; v != "" {
+			last = "; last time that took " + v
+		}
+		hints = append(hints, fmt.Sprintf("bridge %s: after a restart of ovs-vswitchd everything passes until the agent is back%s (to close that: vifguard guard --secure %s)", b.Name, last, b.Name))
+	}
+	if runs, err := ovsdb.AgentRuns(s.ctx, o.endpoint); err == nil && !runs {
+		hints = append(hints, "no agent works on this Open vSwitch: flows stay in force, and what changes waits for one (vifguard run)")
+	}
+	return hints
 }
 
 func describe(in *controller.Inspection, p *controller.PortInspection) vifStatus {
