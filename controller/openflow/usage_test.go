@@ -71,8 +71,10 @@ func TestUsageTellsWhen(t *testing.T) {
 		t.Errorf("never used: %+v", u)
 	}
 	sw.MustInject("tap1", lab.GratuitousARP(lab.MustMAC("52:54:00:00:00:01"), netip.MustParseAddr("192.0.2.1")))
+	sw.MustBarrier()                   // the frame has been dealt with
 	sw.MustAppctl("time/warp", "2000") // the revalidator collects the counters
 	sw.MustPurge()
+	sw.MustWait("the packet to be counted", func() (bool, error) { return read().Packets == 1, nil })
 	sw.MustAppctl("time/warp", "60000")
 	if u := read(); u.Packets != 1 || u.Age < 160*time.Second || u.Idle < 60*time.Second || u.Idle > 65*time.Second {
 		t.Errorf("used 62 s ago: %+v", u)

@@ -168,6 +168,25 @@ func (d *database) applied(ctx context.Context) error {
 	})
 }
 
+// reconfigure changes a key that nobody reads on a VIF's row, and returns how long
+// ovs-vswitchd takes until it has applied that: it looks at every port then.
+func (d *database) reconfigure(ctx context.Context, v vif, value string) (time.Duration, error) {
+	begin := time.Now()
+	next, err := d.config(ctx, "next_cfg",
+		map[string]any{
+			"op": "mutate", "table": "Interface", "where": [][]any{{"name", "==", v.name()}},
+			"mutations": [][]any{
+				{"external_ids", "delete", ovsSet([]string{"bench"})},
+				{"external_ids", "insert", ovsMap(map[string]string{"bench": value})},
+			},
+		},
+		map[string]any{"op": "mutate", "table": "Open_vSwitch", "where": []any{}, "mutations": [][]any{{"next_cfg", "+=", 1}}})
+	for current := -1; err == nil && current < next; {
+		current, err = d.config(ctx, "cur_cfg")
+	}
+	return time.Since(begin), err
+}
+
 // config carries out operations and returns a column of the Open_vSwitch row after that.
 func (d *database) config(ctx context.Context, column string, ops ...any) (int, error) {
 	read := map[string]any{"op": "select", "table": "Open_vSwitch", "where": []any{}, "columns": []string{column}}
