@@ -104,6 +104,7 @@ func (h *host) guard(t *testing.T) {
 	if !strings.Contains(log, "VIF programmed bridge=br0 checks=mac,arp,ip port=tap-alice state=enforced") || strings.Contains(log, "<6>") {
 		t.Errorf("the journal:\n%s", log)
 	}
+	h.await("the spoofed frames among the drops", "vifguard drops tap-alice | grep 'tap-alice.* dropped '")
 	metrics := h.must(`bash -c 'exec 3<>/dev/tcp/127.0.0.1/9479; printf "GET /metrics HTTP/1.0\r\n\r\n" >&3; cat <&3'`)
 	if !strings.Contains(metrics, `vifguard_`) || !strings.Contains(metrics, `bridge="br0"`) {
 		t.Errorf("metrics:\n%s", metrics)
@@ -140,9 +141,9 @@ func (h *host) confinement(t *testing.T) {
 	if uid := h.must("stat -c %U /proc/" + pid); uid != "vifguard" {
 		t.Errorf("the agent runs as %s", uid)
 	}
-	// Every file outside /proc and /dev that the agent can name.
-	seen := h.must("cd /proc/" + pid + "/root && find . \\( -path ./proc -o -path ./dev \\) -prune -o ! -type d -print | grep -v '^./run/openvswitch/' | sort")
-	if d := cmp.Diff("./run/systemd/notify\n./usr/sbin/vifguard", seen); d != "" {
+	// Every file outside /proc and /dev, and of what it keeps itself, that the agent can name.
+	seen := h.must("cd /proc/" + pid + "/root && find . \\( -path ./proc -o -path ./dev \\) -prune -o ! -type d -print | grep -v -e '^./run/openvswitch/' -e '^./var/lib/vifguard/' | sort")
+	if d := cmp.Diff("./run/systemd/notify\n./run/vifguard/control.sock\n./usr/sbin/vifguard", seen); d != "" {
 		t.Errorf("files that the agent sees (-want +got):\n%s", d)
 	}
 	for _, dir := range []string{"run/openvswitch", "usr/sbin", "."} {
