@@ -182,10 +182,10 @@ type job struct {
 // compileAll compiles ports into next. Each is a function of its own input, so they are
 // shared out between the processors.
 func compileAll(t *target, next []*vif, todo []job, sampled bool) error {
-	workers := min(runtime.GOMAXPROCS(0), (len(todo)+minShare-1)/minShare)
-	failed := make([]error, max(workers, 1))
+	workers := max(min(runtime.GOMAXPROCS(0), len(todo)/minShare), 1)
+	failed := make([]error, workers)
 	work := func(worker int) {
-		for n := worker; n < len(todo) && failed[worker] == nil; n += max(workers, 1) {
+		for n := worker; n < len(todo) && failed[worker] == nil; n += workers {
 			j := todo[n]
 			next[j.index], failed[worker] = compile(t, t.bridge.Interfaces[j.index], j.was, sampled)
 		}

@@ -1,5 +1,7 @@
 package model
 
+import "cmp"
+
 // Host is one consistent view of the OVSDB of a host, reduced to the columns that
 // vifguard reads. A Host and everything it points to is immutable once published:
 // a change makes new values, so an unchanged pointer means an unchanged row.
@@ -53,10 +55,16 @@ type Interface struct {
 	ExternalIDs map[string]string
 }
 
-// Before reports whether a comes before b in [Bridge].Interfaces: by name, then UUID.
-func Before(a, b *Interface) bool {
-	return a != b && (a.Name < b.Name || a.Name == b.Name && a.UUID < b.UUID)
+// CompareInterfaces is the order of [Bridge].Interfaces: by name, then UUID.
+func CompareInterfaces(a, b *Interface) int {
+	if a == b {
+		return 0
+	}
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UUID, b.UUID))
 }
+
+// Before reports whether a comes before b in that order.
+func Before(a, b *Interface) bool { return CompareInterfaces(a, b) < 0 }
 
 // SameInput reports whether two states of a row ask for the same: they differ at most in
 // what the agent itself writes.

@@ -118,7 +118,7 @@ func (v *view) interfacesOf(n *bridgeNode) []*model.Interface {
 			}
 		}
 	}
-	slices.SortFunc(list, byInterface)
+	slices.SortFunc(list, model.CompareInterfaces)
 	return slices.Compact(list) // a row can name an interface twice only if ovsdb-server is broken
 }
 
@@ -314,12 +314,12 @@ func merge(list, out, in []*model.Interface) []*model.Interface {
 	copy(merged, list)
 	if len(out)+len(in) <= fewChanges {
 		for _, i := range out {
-			if at, ok := slices.BinarySearchFunc(merged, i, byInterface); ok {
+			if at, ok := slices.BinarySearchFunc(merged, i, model.CompareInterfaces); ok {
 				merged = slices.Delete(merged, at, at+1)
 			}
 		}
 		for _, i := range in {
-			at, _ := slices.BinarySearchFunc(merged, i, byInterface)
+			at, _ := slices.BinarySearchFunc(merged, i, model.CompareInterfaces)
 			merged = slices.Insert(merged, at, i)
 		}
 	} else {
@@ -329,16 +329,12 @@ func merge(list, out, in []*model.Interface) []*model.Interface {
 		}
 		merged = slices.DeleteFunc(merged, func(i *model.Interface) bool { return gone[i] })
 		merged = append(merged, in...)
-		slices.SortFunc(merged, byInterface)
+		slices.SortFunc(merged, model.CompareInterfaces)
 	}
 	if len(merged) == 0 {
 		return nil // as a rebuild has it
 	}
 	return merged
-}
-
-func byInterface(a, b *model.Interface) int {
-	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UUID, b.UUID))
 }
 
 func byBridge(a, b *model.Bridge) int {

@@ -70,9 +70,6 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// Gatherer returns the registry for tests.
-func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
-
 // Bridge counts the events of one bridge.
 type Bridge struct {
 	results  map[Result]prometheus.Counter

@@ -1,3 +1,5 @@
+//go:build guides
+
 package libvirt
 
 import (
