@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vifguard/vifguard/controller"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
@@ -88,6 +89,37 @@ func TestPortsComeAndGo(t *testing.T) {
 		h.MustVsctl("add-port", "br0", "late", "--", "set", "Interface", "late", "type=nonesuch", `external_ids:attached-mac="52:54:00:00:01:ee"`, "external_ids:port-security-seq=1")
 		h.await("late", "state=pending", "seq=")
 	})
+}
+
+// Each status that is written has ovs-vswitchd look at all its ports again. So a VIF that
+// only takes the usual time isn't called pending, neither at a cold start nor when it is
+// plugged.
+func TestOnlyWhatTakesLongIsPending(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	for i := range 20 {
+		h.vif("br0", fmt.Sprintf("tap%d", i), i+1, mac1)
+	}
+	h.guard("br0")
+	h.run(never)
+	h.await("tap19", "state=enforced")
+	for i := 20; i < 25; i++ {
+		h.vif("br0", fmt.Sprintf("tap%d", i), i+1, mac1)
+	}
+	h.await("tap24", "state=enforced")
+	if log := h.log.String(); strings.Contains(log, "waits for") {
+		t.Errorf("VIFs were pending:\n%s", log)
+	}
+}
+
+// A VIF that has its port is pending as long as its switch can't be reached.
+func TestUnreachableSwitchIsPending(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "tap1", 1, mac1)
+	h.guard("br0")
+	h.start(controller.Config{CheckInterval: never, RunDir: t.TempDir()})
+	h.await("tap1", "state=pending")
 }
 
 func TestStopLeavesFlowsAndRestartSendsNothing(t *testing.T) {

@@ -8,13 +8,35 @@ import (
 	"github.com/vifguard/vifguard/ovsdb"
 )
 
+// pendingAfter is how long a VIF without a state may take to get an OpenFlow port before
+// it is called pending. Most take milliseconds, and every status that is written has
+// ovs-vswitchd look at all its ports again instead of making that one.
+const pendingAfter = 500 * time.Millisecond
+
 // told is what a bridge's status keys were last compared with, so that looking again at
 // rows that haven't changed costs next to nothing.
 type told struct {
 	bridge   *model.Bridge
-	outcomes []*vif  // parallel to its interfaces
-	report   *report // what decides where there is no outcome yet
-	problems string  // what is wrong with the bridge's own metadata
+	outcomes []*vif               // parallel to its interfaces
+	report   *report              // what decides where there is no outcome yet
+	problems string               // what is wrong with the bridge's own metadata
+	waits    map[string]time.Time // by UUID: interfaces to look at again, and when they are pending
+}
+
+// first reports whether a VIF would be called pending for the first time.
+func first(row *model.Interface, s model.Status) bool {
+	_, known := row.ExternalIDs[model.KeyStatusState]
+	return s.State == model.StatePending && !known
+}
+
+// due returns when an interface is called pending that isn't yet.
+func (t *told) due(row *model.Interface, now time.Time) time.Time {
+	if t != nil {
+		if at, ok := t.waits[row.UUID]; ok {
+			return at
+		}
+	}
+	return now.Add(pendingAfter)
 }
 
 // outcomes returns what the switch has confirmed, parallel to a bridge's interfaces; nil
@@ -39,40 +61,61 @@ func (r *report) outcomes(b *model.Bridge) []*vif {
 	return list
 }
 
-// tell writes the agent's name, and the status of every interface whose status keys
-// don't say what they should, all in one transaction. It returns a channel that fires
-// when it should be tried again.
+// tell writes the status of every interface whose status keys don't say what they should,
+// and the agent's name, all in one transaction. It returns a channel that fires when it
+// should be tried again.
 func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 	var edits []ovsdb.Edit
-	if root := a.source.RootUUID(); host.Agent != a.name && root != "" {
-		edits = append(edits, ovsdb.Edit{Table: ovsdb.TableOpenvSwitch, UUID: root, Set: map[string]string{model.KeyAgent: a.name}})
-	}
+	now, reported := time.Now(), true
+	var wait time.Duration // until an interface is pending; 0 for none
 	next := make(map[string]*told, len(host.Bridges))
 	for _, b := range host.Bridges {
 		r, target := a.workers[b.Name].done.Load(), a.workers[b.Name].target
-		is := &told{bridge: b, outcomes: r.outcomes(b), report: r, problems: target.config.Problems.String()}
+		is := &told{bridge: b, outcomes: r.outcomes(b), report: r, problems: target.config.Problems.String(), waits: make(map[string]time.Time)}
 		next[b.Name] = is
+		reported = reported && (r != nil || !target.config.Guarded)
 		if e, ok := bridgeEdit(target, r); ok {
 			edits = append(edits, e)
 		}
-		for _, i := range is.news(a.told[b.Name]) {
-			if e, ok := a.edit(target, b.Interfaces[i], is.outcomes[i], r); ok {
+		before := a.told[b.Name]
+		for _, i := range is.news(before) {
+			row := b.Interfaces[i]
+			status, settled := statusOf(target, row, is.outcomes[i], r)
+			if !settled {
+				continue
+			}
+			if first(row, status) && target.config.Usable {
+				if at := before.due(row, now); at.After(now) {
+					is.waits[row.UUID] = at
+					if left := at.Sub(now); wait == 0 || left < wait {
+						wait = left
+					}
+					continue
+				}
+			}
+			if e, ok := a.edit(target, row, status); ok {
 				edits = append(edits, e)
 			}
 		}
 	}
-	if len(edits) == 0 {
-		a.told = next
+	// The name can wait for the flows: ovs-vswitchd would look at all ports for it.
+	if root := a.source.RootUUID(); host.Agent != a.name && root != "" && (reported || len(edits) > 0) {
+		edits = append(edits, ovsdb.Edit{Table: ovsdb.TableOpenvSwitch, UUID: root, Set: map[string]string{model.KeyAgent: a.name}})
+	}
+	if len(edits) > 0 {
+		if _, err := a.source.Apply(ctx, edits); err != nil {
+			if a.retry.remind() {
+				a.log.WithError(err).Warn("can't write status to OVSDB; trying again")
+			}
+			return time.After(a.retry.next(maxRetry))
+		}
+		a.retry = retry{}
+	}
+	a.told = next
+	if wait == 0 {
 		return nil
 	}
-	if _, err := a.source.Apply(ctx, edits); err != nil {
-		if a.retry.remind() {
-			a.log.WithError(err).Warn("can't write status to OVSDB; trying again")
-		}
-		return time.After(a.retry.next(maxRetry))
-	}
-	a.told, a.retry = next, retry{}
-	return nil
+	return time.After(wait)
 }
 
 // news returns the indices of the interfaces that aren't as they were told before.
@@ -88,7 +131,8 @@ func (t *told) news(before *told) (list []int) {
 		}
 		same := false
 		if len(rows) > 0 && !model.Before(row, rows[0]) {
-			same = rows[0] == row && outcomes[0] == t.outcomes[i] && (outcomes[0] != nil || t.report == before.report)
+			_, waits := before.waits[row.UUID]
+			same = !waits && rows[0] == row && outcomes[0] == t.outcomes[i] && (outcomes[0] != nil || t.report == before.report)
 			rows, outcomes = rows[1:], outcomes[1:]
 		}
 		if all || !same {
@@ -98,12 +142,8 @@ func (t *told) news(before *told) (list []int) {
 	return list
 }
 
-// edit returns the change of status that an interface needs.
-func (a *Agent) edit(t *target, row *model.Interface, outcome *vif, r *report) (ovsdb.Edit, bool) {
-	status, settled := statusOf(t, row, outcome, r)
-	if !settled {
-		return ovsdb.Edit{}, false
-	}
+// edit returns the change of keys that makes an interface's status so.
+func (a *Agent) edit(t *target, row *model.Interface, status model.Status) (ovsdb.Edit, bool) {
 	set, del := status.Changes(row)
 	if len(set) == 0 && len(del) == 0 {
 		return ovsdb.Edit{}, false
@@ -141,7 +181,7 @@ func statusOf(t *target, row *model.Interface, outcome *vif, r *report) (s model
 	case !t.config.Guarded:
 		return model.Status{}, r != nil && r.released
 	case outcome == nil:
-		return pending(t, row)
+		return pending(t, row, r)
 	case outcome.policy.Mode == model.Trusted:
 		return model.Status{}, true
 	case outcome.row.OFPort == 0:
@@ -157,10 +197,10 @@ func statusOf(t *target, row *model.Interface, outcome *vif, r *report) (s model
 
 // pending is the status of an interface that its worker hasn't reported yet. A VIF
 // that has a state keeps it until the worker reports, unless the bridge itself can't be
-// programmed.
-func pending(t *target, row *model.Interface) (model.Status, bool) {
+// programmed; one that has none is left to the worker, unless that waits too.
+func pending(t *target, row *model.Interface, r *report) (model.Status, bool) {
 	_, known := row.ExternalIDs[model.KeyStatusState]
-	if known && t.config.Usable {
+	if t.config.Usable && (known || row.OFPort != 0 && (r == nil || r.problem == "")) {
 		return model.Status{}, false
 	}
 	p := model.Resolve(&t.config, t.profiles, row)

@@ -201,6 +201,7 @@ func (w *worker) work(ctx context.Context) <-chan time.Time {
 		w.events.Reconciled(metrics.Failed, time.Since(began))
 	}
 	w.remind(err, t)
+	w.fail(t, err)
 	limit := maxRetry
 	if !t.config.Guarded && w.ledger.target == nil {
 		limit = maxIdleRetry
@@ -215,6 +216,17 @@ func (w *worker) remind(err error, t *target) {
 	} else if w.retry.remind() {
 		w.log.WithError(err).Warn("waiting for the bridge's switch")
 	}
+}
+
+// fail reports that a target can't be reached for now. What was achieved before stays
+// in the report.
+func (w *worker) fail(t *target, err error) {
+	r := report{target: t}
+	if last := w.done.Load(); last != nil {
+		r = *last
+	}
+	r.problem, r.released = err.Error(), false
+	w.publish(&r)
 }
 
 func (w *worker) publish(r *report) {
