@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -206,5 +207,26 @@ func TestSuccessor(t *testing.T) {
 	first.Close()
 	if _, err := Claims(t.Context(), path); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	path := serve(t, &source{})
+	for request, want := range map[string]string{
+		"/debug/pprof/":                    "goroutine",
+		"/debug/pprof/goroutine?debug=1":   "TestProfiles",
+		"/debug/pprof/profile?seconds=1":   "\x1f\x8b", // gzip
+		"/debug/pprof/trace?seconds=0.001": "go 1.",
+	} {
+		body, err := get(t.Context(), path, request)
+		if err != nil {
+			t.Errorf("%s: %v", request, err)
+			continue
+		}
+		text, err := io.ReadAll(body)
+		body.Close()
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %.200q, %v, want %q", request, text, err, want)
+		}
 	}
 }

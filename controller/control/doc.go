@@ -5,6 +5,7 @@
 //	GET /drops?follow=1   the same, and then every further one as it comes
 //	GET /drops?port=tap1  only those of one port
 //	GET /claims           what each VIF has claimed (events.Report)
+//	GET /debug/pprof/     profiles of the agent, for "go tool pprof" (net/http/pprof)
 //
 // A reader that doesn't keep up is cut off: nothing in the agent waits for one.
 package control

@@ -25,9 +25,10 @@ type Source interface {
 	Report() events.Report
 }
 
-// Handler answers the requests about drops. More can be added to it.
+// Handler answers the requests about drops, and those for profiles of the agent.
 func Handler(s Source) *http.ServeMux {
 	mux := http.NewServeMux()
+	profiles(mux)
 	mux.HandleFunc("GET /drops", func(w http.ResponseWriter, r *http.Request) { drops(s, w, r) })
 	mux.HandleFunc("GET /claims", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
