@@ -76,10 +76,8 @@ func (h *host) close() error {
 	return h.sw.Stop()
 }
 
-// startAgent starts the agent, as packaged but for its log.
 func (h *host) startAgent() (err error) {
-	h.agent, err = startDaemon(filepath.Join(h.sw.Dir, "agent.log"), nil,
-		h.program, "run", "--ovsdb", h.sw.Endpoint(), "--log-level", "warn")
+	h.agent, err = h.bench.startAgent(h.sw)
 	return err
 }
 
@@ -164,7 +162,7 @@ func (b *bench) controlPlane(ctx context.Context) (err error) {
 	have := 0
 	for i, n := range b.sizes {
 		b.logf("adding VIFs up to N = %d", n)
-		if err := addFleet(ctx, h.db, have, n); err != nil {
+		if err := addFleet(ctx, h.db, have, n, patched); err != nil {
 			return err
 		}
 		have = n

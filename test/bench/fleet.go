@@ -45,14 +45,14 @@ func (v vif) ids() map[string]string {
 const batch = 1000
 
 // addFleet adds VIFs from..to-1 to the bridge and waits until the switch has them.
-func addFleet(ctx context.Context, db *database, from, to int) error {
+func addFleet(ctx context.Context, db *database, from, to int, w wiring) error {
 	for ; from < to; from += batch {
 		var ops, ports []any
 		for i := from; i < min(from+batch, to); i++ {
 			ports = append(ports, namedUUID(fmt.Sprintf("port%d", i)))
-			ops = append(ops, plug(vif(i), patched)...)
+			ops = append(ops, plug(vif(i), w)...)
 		}
-		if err := db.transact(ctx, append(ops, attach(ports))...); err != nil {
+		if err := db.transact(ctx, append(ops, attach(bridge, ports))...); err != nil {
 			return fmt.Errorf("add ports: %w", err)
 		}
 	}
@@ -84,8 +84,8 @@ func plug(v vif, w wiring) []any {
 	}
 }
 
-// attach returns the operation that gives rows of ports to the bridge.
-func attach(ports []any) any {
+// attach returns the operation that gives rows of ports to a bridge.
+func attach(bridge string, ports []any) any {
 	return map[string]any{
 		"op": "mutate", "table": "Bridge", "where": [][]any{{"name", "==", bridge}},
 		"mutations": [][]any{{"ports", "insert", ovsSet(ports)}},

@@ -140,123 +140,179 @@ func (o *ovn) port(v vif) []string {
 	}
 }
 
-// beside compares with OVN: from a bridge without flows until everything is enforced,
-// and one port's changed addresses.
-func (b *bench) beside(ctx context.Context) (err error) {
-	h, err := b.newHost(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.close()) }()
-	o, err := startOVN(ctx, h.sw)
-	if err != nil {
-		return err
-	}
-	defer o.stop()
-	n := b.ovn
-	if err := addFleet(ctx, h.db, 0, n); err != nil {
-		return err
-	}
-	if err := h.addOVNPorts(ctx, n); err != nil {
-		return err
-	}
-	var words []string
-	for i := range n {
-		words = append(words, o.port(vif(i))...)
-	}
-	if _, err := o.nbctl(ctx, append([]string{"--wait=hv"}, words[1:]...)...); err != nil {
-		return err
-	}
+// rivals are a host with vifguard and a host with OVN, each with a switch of its own:
+// what one does must not keep the other's switch busy.
+type rivals struct {
+	*host
+	ovn   *ovn
+	ovnDB *database // of OVN's switch
+	n     int       // ports of either
+	words []string  // of ovn-nbctl, that declare what all ports may send
+}
 
-	want := len(rulesOf(n))
+func (b *bench) newRivals(ctx context.Context, n int) (_ *rivals, err error) {
+	r := &rivals{n: n}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.close())
+		}
+	}()
+	if r.host, err = b.newHost(ctx); err != nil {
+		return nil, err
+	}
+	sw, err := lab.StartSwitch(ctx, lab.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if r.ovn, err = startOVN(ctx, sw); err != nil {
+		return nil, errors.Join(err, sw.Stop())
+	}
+	if r.ovnDB, err = dialDatabase(sw.Endpoint()); err != nil {
+		return nil, err
+	}
+	if err := addFleet(ctx, r.db, 0, n, dummy); err != nil {
+		return nil, err
+	}
+	if err := r.addOVNPorts(ctx); err != nil {
+		return nil, err
+	}
+	for i := range n {
+		r.words = append(r.words, r.ovn.port(vif(i))...)
+	}
+	return r, r.declareToOVN(ctx)
+}
+
+func (r *rivals) close() error {
+	var errs []error
+	if r.ovnDB != nil {
+		r.ovnDB.close()
+	}
+	if r.ovn != nil {
+		r.ovn.stop()
+		errs = append(errs, r.ovn.sw.Stop())
+	}
+	if r.host != nil {
+		errs = append(errs, r.host.close())
+	}
+	return errors.Join(errs...)
+}
+
+// declareToOVN makes all ports with their port security, and returns when the chassis
+// has the flows.
+func (r *rivals) declareToOVN(ctx context.Context) error {
+	_, err := r.ovn.nbctl(ctx, append([]string{"--wait=hv"}, r.words[1:]...)...)
+	return err
+}
+
+// beside compares with OVN: from a bridge without flows until everything is enforced,
+// the whole way from a declaration, and one port's changed addresses.
+func (b *bench) beside(ctx context.Context) (err error) {
+	r, err := b.newRivals(ctx, b.ovn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err := r.starting(ctx); err != nil {
+		return err
+	}
+	if err := r.startAgent(); err != nil {
+		return err
+	}
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	if err := r.declaring(ctx); err != nil {
+		return err
+	}
+	return r.readdressing(ctx)
+}
+
+// starting compares the agent with ovn-controller, whose database northd has filled.
+func (r *rivals) starting(ctx context.Context) error {
+	want := len(rulesOf(r.n))
 	var own, peer []float64
-	for range b.rounds {
+	for range r.rounds {
 		// One that ended in order would have taken its chassis along.
-		o.controller.kill()
-		if _, err := h.sw.Ofctl("del-flows", ovnBridge); err != nil {
+		r.ovn.controller.kill()
+		if _, err := r.ovn.sw.Ofctl("del-flows", ovnBridge); err != nil {
 			return err
 		}
-		if err := h.settle(ctx); err != nil {
+		if err := r.ovnDB.applied(ctx); err != nil {
 			return err
 		}
 		begin := time.Now()
-		if err := o.startController(); err != nil {
+		if err := r.ovn.startController(); err != nil {
 			return err
 		}
-		if err := o.sync(ctx); err != nil {
+		if err := r.ovn.sync(ctx); err != nil {
 			return err
 		}
 		peer = append(peer, time.Since(begin).Seconds())
 
-		if err := h.forget(ctx); err != nil {
+		if err := r.forget(ctx); err != nil {
 			return err
 		}
 		begin = time.Now()
-		if err := h.startAgent(); err != nil {
+		if err := r.startAgent(); err != nil {
 			return err
 		}
-		end, err := h.count.waitFlows(ctx, want)
+		end, err := r.count.waitFlows(ctx, want)
 		if err != nil {
 			return err
 		}
 		own = append(own, end.Sub(begin).Seconds())
-		if err := h.awaitState(ctx, n); err != nil {
+		if err := r.awaitState(ctx, r.n); err != nil {
 			return err
 		}
-		h.stopAgent()
+		r.stopAgent()
 	}
 	faster := median(ratios(peer, own))
-	b.add(row{
-		measure: fmt.Sprintf("cold start beside OVN, N = %d", n), own: ms(median(own)), peer: "OVN " + ms(median(peer)),
+	r.add(row{
+		measure: fmt.Sprintf("cold start beside ovn-controller, N = %d", r.n), own: ms(median(own)), peer: "OVN " + ms(median(peer)),
 		value: fmt.Sprintf("%.1fx", faster), noted: true,
 	})
-	if err := h.startAgent(); err != nil {
-		return err
-	}
-	if err := h.settle(ctx); err != nil {
-		return err
-	}
-	if err := h.declareBesideOVN(ctx, o, n, words); err != nil {
-		return err
-	}
-	return h.changeBesideOVN(ctx, o, n)
+	return nil
 }
 
-// declareBesideOVN compares the whole way: what n ports may send is declared to systems
-// that run, until every switch has the flows.
-func (h *host) declareBesideOVN(ctx context.Context, o *ovn, n int, words []string) error {
+// declaring compares the whole way: what n ports may send is declared to systems that
+// run, until the switch has the flows and that is known.
+func (r *rivals) declaring(ctx context.Context) error {
 	var remove []string
-	for i := range n {
+	for i := range r.n {
 		remove = append(remove, "--", "lsp-del", vif(i).name())
 	}
+	undeclared := len(rulesOf(0)) + r.n // such ports are trusted, which is a flow each
 	var own, peer []float64
-	for round := range h.rounds {
-		if _, err := o.nbctl(ctx, append([]string{"--wait=hv"}, remove[1:]...)...); err != nil {
+	for round := range r.rounds {
+		if _, err := r.ovn.nbctl(ctx, append([]string{"--wait=hv"}, remove[1:]...)...); err != nil {
 			return err
 		}
 		begin := time.Now()
-		if _, err := o.nbctl(ctx, append([]string{"--wait=hv"}, words[1:]...)...); err != nil {
+		if err := r.declareToOVN(ctx); err != nil {
 			return err
 		}
 		peer = append(peer, time.Since(begin).Seconds())
 
-		if err := h.db.transact(ctx, h.declare(n, nil)...); err != nil {
+		if err := r.db.transact(ctx, declare(r.n, nil)...); err != nil {
 			return err
 		}
-		if err := h.settle(ctx); err != nil {
+		if _, err := r.count.waitFlows(ctx, undeclared); err != nil {
+			return err
+		}
+		if err := r.settle(ctx); err != nil {
 			return err
 		}
 		seq := fmt.Sprintf("declared.%d", round)
 		begin = time.Now()
-		if err := h.db.transact(ctx, h.declare(n, map[string]string{"port-security-seq": seq})...); err != nil {
+		if err := r.db.transact(ctx, declare(r.n, map[string]string{"port-security-seq": seq})...); err != nil {
 			return err
 		}
 		in := make(map[string]bool)
-		end, err := h.await(ctx, "all ports are enforced", func(s seen) bool {
+		end, err := r.await(ctx, "all ports are enforced", func(s seen) bool {
 			if s.ids["vifguard-seq"] == seq {
 				in[s.name] = true
 			}
-			return len(in) == n
+			return len(in) == r.n
 		})
 		if err != nil {
 			return err
@@ -264,8 +320,8 @@ func (h *host) declareBesideOVN(ctx context.Context, o *ovn, n int, words []stri
 		own = append(own, end.Sub(begin).Seconds())
 	}
 	faster := median(ratios(peer, own))
-	h.add(row{
-		measure: fmt.Sprintf("%d ports declared until all are enforced, beside OVN", n), own: ms(median(own)), peer: "ovn-nbctl --wait=hv " + ms(median(peer)),
+	r.add(row{
+		measure: fmt.Sprintf("%d ports declared until all are enforced, beside OVN", r.n), own: ms(median(own)), peer: "ovn-nbctl --wait=hv " + ms(median(peer)),
 		value: fmt.Sprintf("%.1fx", faster), reach: ">= 10x faster", ok: faster >= 10,
 	})
 	return nil
@@ -273,7 +329,7 @@ func (h *host) declareBesideOVN(ctx context.Context, o *ovn, n int, words []stri
 
 // declare replaces the metadata of the first n VIFs: by what each may send and these
 // keys, or by nothing.
-func (h *host) declare(n int, keys map[string]string) (ops []any) {
+func declare(n int, keys map[string]string) (ops []any) {
 	for i := range n {
 		ids := map[string]string{}
 		if keys != nil {
@@ -288,43 +344,43 @@ func (h *host) declare(n int, keys map[string]string) (ops []any) {
 	return ops
 }
 
-// changeBesideOVN compares memory, and how long a changed address takes.
-func (h *host) changeBesideOVN(ctx context.Context, o *ovn, n int) error {
+// readdressing compares memory, and how long a changed address takes.
+func (r *rivals) readdressing(ctx context.Context) error {
 	var own, peer []float64
-	for i := range max(h.changes/10, 3) {
-		v := vif(i * 7 % n)
+	for i := range max(r.changes/10, 3) {
+		v := vif(i * 7 % r.n)
 		seq := fmt.Sprintf("ovn.%d", i)
 		begin := time.Now()
-		if err := h.db.transact(ctx, h.readdress(v, fmt.Sprintf("198.51.0.%d", i), seq)); err != nil {
+		if err := r.db.transact(ctx, r.readdress(v, fmt.Sprintf("198.51.0.%d", i), seq)); err != nil {
 			return err
 		}
-		end, err := h.await(ctx, "the change is in force", func(s seen) bool { return s.name == v.name() && s.ids["vifguard-seq"] == seq })
+		end, err := r.await(ctx, "the change is in force", func(s seen) bool { return s.name == v.name() && s.ids["vifguard-seq"] == seq })
 		if err != nil {
 			return err
 		}
 		own = append(own, end.Sub(begin).Seconds())
 		begin = time.Now()
 		security := fmt.Sprintf("%s %s 198.51.0.%d", v.mac(), v.ip4(), i)
-		if _, err := o.nbctl(ctx, "--wait=hv", "lsp-set-port-security", v.name(), security); err != nil {
+		if _, err := r.ovn.nbctl(ctx, "--wait=hv", "lsp-set-port-security", v.name(), security); err != nil {
 			return err
 		}
 		peer = append(peer, time.Since(begin).Seconds())
 	}
 	faster := median(ratios(peer, own))
-	h.add(row{
-		measure: fmt.Sprintf("one VIF's addresses change, N = %d, beside OVN", n), own: ms(median(own)),
+	r.add(row{
+		measure: fmt.Sprintf("one VIF's addresses change, N = %d, beside OVN", r.n), own: ms(median(own)),
 		peer: "OVN " + ms(median(peer)), value: fmt.Sprintf("%.1fx", faster), reach: "faster", ok: faster > 1,
 	})
-	mine, err := memoryOf(h.agent.pid())
+	mine, err := memoryOf(r.agent.pid())
 	if err != nil {
 		return err
 	}
-	theirs, err := memoryOf(o.controller.pid())
+	theirs, err := memoryOf(r.ovn.controller.pid())
 	if err != nil {
-		return fmt.Errorf("%w\n%s", err, o.controller.tail())
+		return fmt.Errorf("%w\n%s", err, r.ovn.controller.tail())
 	}
-	h.add(row{
-		measure: fmt.Sprintf("memory, N = %d", n), own: fmt.Sprintf("%.0f MB", float64(mine)/1e6),
+	r.add(row{
+		measure: fmt.Sprintf("memory, N = %d", r.n), own: fmt.Sprintf("%.0f MB", float64(mine)/1e6),
 		peer:  fmt.Sprintf("ovn-controller %.0f MB", float64(theirs)/1e6),
 		value: fmt.Sprintf("%.2f", float64(mine)/float64(theirs)), reach: "< 1", ok: mine < theirs,
 	})
@@ -332,25 +388,21 @@ func (h *host) changeBesideOVN(ctx context.Context, o *ovn, n int) error {
 }
 
 // addOVNPorts adds a port to OVN's bridge for each VIF.
-func (h *host) addOVNPorts(ctx context.Context, n int) error {
+func (r *rivals) addOVNPorts(ctx context.Context) error {
 	var ops, ports []any
-	for i := range n {
-		name := "o" + vif(i).name()
+	for i := range r.n {
+		name := vif(i).name()
 		ports = append(ports, namedUUID("port"+name))
 		ops = append(ops,
 			map[string]any{"op": "insert", "table": "Interface", "uuid-name": "iface" + name, "row": map[string]any{
-				"name": name, "type": dummy, "external_ids": ovsMap(map[string]string{"iface-id": vif(i).name()}),
+				"name": name, "type": dummy, "external_ids": ovsMap(map[string]string{"iface-id": name}),
 			}},
 			map[string]any{"op": "insert", "table": "Port", "uuid-name": "port" + name, "row": map[string]any{
 				"name": name, "interfaces": namedUUID("iface" + name),
 			}})
 	}
-	ops = append(ops, map[string]any{
-		"op": "mutate", "table": "Bridge", "where": [][]any{{"name", "==", ovnBridge}},
-		"mutations": [][]any{{"ports", "insert", ovsSet(ports)}},
-	})
-	if err := h.db.transact(ctx, ops...); err != nil {
+	if err := r.ovnDB.transact(ctx, append(ops, attach(ovnBridge, ports))...); err != nil {
 		return err
 	}
-	return h.db.applied(ctx)
+	return r.ovnDB.applied(ctx)
 }

@@ -28,7 +28,7 @@ func (b *bench) plugging(ctx context.Context) (err error) {
 	for i := range b.plugs {
 		v := vif(i)
 		begin := time.Now()
-		if err := h.db.transact(ctx, append(plug(v, dummy), attach([]any{namedUUID(fmt.Sprintf("port%d", i))}))...); err != nil {
+		if err := h.db.transact(ctx, append(plug(v, dummy), attach(bridge, []any{namedUUID(fmt.Sprintf("port%d", i))}))...); err != nil {
 			return err
 		}
 		var numbered time.Time

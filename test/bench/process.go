@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/vifguard/vifguard/test/lab"
 )
 
 // daemon is a program that is measured or measured against. The kernel kills it when
@@ -49,6 +52,17 @@ func startDaemon(logfile string, env []string, name string, args ...string) (*da
 	}
 	return d, nil
 }
+
+// startAgent starts the agent of a private switch, as packaged but for its log and for
+// the paths of what it serves and keeps.
+func (b *bench) startAgent(sw *lab.Switch) (*daemon, error) {
+	file := func(name string) string { return filepath.Join(sw.Dir, name) }
+	return startDaemon(file("agent.log"), nil, b.program, "run", "--ovsdb", sw.Endpoint(), "--log-level", "warn",
+		"--control", file(agentSocket), "--metrics-address", "unix:"+file("metrics.sock"), "--state-dir", file("state"))
+}
+
+// agentSocket is the name of the agent's control socket.
+const agentSocket = "control.sock"
 
 // stop ends a daemon, by force if need be. Stopping nil, or twice, does nothing.
 func (d *daemon) stop() {
