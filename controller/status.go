@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/vifguard/vifguard/model"
@@ -23,20 +24,22 @@ type told struct {
 	waits    map[string]time.Time // by UUID: interfaces to look at again, and when they are pending
 }
 
-// first reports whether a VIF would be called pending for the first time.
-func first(row *model.Interface, s model.Status) bool {
-	_, known := row.ExternalIDs[model.KeyStatusState]
-	return s.State == model.StatePending && !known
-}
-
-// due returns when an interface is called pending that isn't yet.
-func (t *told) due(row *model.Interface, now time.Time) time.Time {
-	if t != nil {
-		if at, ok := t.waits[row.UUID]; ok {
-			return at
+// postpone returns how long an interface's status can wait, which is so when it would be
+// pending and had no state before, and notes until when.
+func (t *told) postpone(before *told, row *model.Interface, s model.Status) (left time.Duration) {
+	if _, known := row.ExternalIDs[model.KeyStatusState]; known || s.State != model.StatePending {
+		return 0
+	}
+	until := time.Now().Add(pendingAfter)
+	if before != nil {
+		if u, ok := before.waits[row.UUID]; ok {
+			until = u
 		}
 	}
-	return now.Add(pendingAfter)
+	if left = time.Until(until); left > 0 {
+		t.waits[row.UUID] = until
+	}
+	return left
 }
 
 // outcomes returns what the switch has confirmed, parallel to a bridge's interfaces; nil
@@ -66,8 +69,8 @@ func (r *report) outcomes(b *model.Bridge) []*vif {
 // should be tried again.
 func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 	var edits []ovsdb.Edit
-	now, reported := time.Now(), true
-	var wait time.Duration // until an interface is pending; 0 for none
+	reported := true
+	again := time.Duration(math.MaxInt64) // until an interface is pending
 	next := make(map[string]*told, len(host.Bridges))
 	for _, b := range host.Bridges {
 		r, target := a.workers[b.Name].done.Load(), a.workers[b.Name].target
@@ -84,14 +87,9 @@ func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 			if !settled {
 				continue
 			}
-			if first(row, status) && target.config.Usable {
-				if at := before.due(row, now); at.After(now) {
-					is.waits[row.UUID] = at
-					if left := at.Sub(now); wait == 0 || left < wait {
-						wait = left
-					}
-					continue
-				}
+			if left := is.postpone(before, row, status); left > 0 {
+				again = min(again, left)
+				continue
 			}
 			if e, ok := a.edit(target, row, status); ok {
 				edits = append(edits, e)
@@ -112,10 +110,10 @@ func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 		a.retry = retry{}
 	}
 	a.told = next
-	if wait == 0 {
+	if again == math.MaxInt64 {
 		return nil
 	}
-	return time.After(wait)
+	return time.After(again)
 }
 
 // news returns the indices of the interfaces that aren't as they were told before.

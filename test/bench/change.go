@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ func (h *host) changing(ctx context.Context, n int, small float64) (float64, err
 		return 0, err
 	}
 	var took, echo, switched []time.Duration
+	profiled := h.profile(ctx, fmt.Sprintf("changes-%d", n), 5*time.Second)
 	for i := range h.changes {
 		v := vif(i * 7 % n)
 		seq := fmt.Sprintf("%d.%d", n, i)
@@ -46,7 +48,7 @@ func (h *host) changing(ctx context.Context, n int, small float64) (float64, err
 			return 0, err
 		}
 	}
-	if err := h.restore(ctx, n); err != nil {
+	if err := errors.Join(profiled(), h.restore(ctx, n)); err != nil {
 		return 0, err
 	}
 	mid, tail := percentile(took, 50), percentile(took, 99)

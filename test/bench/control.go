@@ -218,7 +218,7 @@ func (h *host) coldStart(ctx context.Context, n int) (float64, error) {
 		return 0, err
 	}
 	var own, peer []float64
-	for range h.rounds {
+	for i := range h.rounds {
 		if err := h.forget(ctx); err != nil {
 			return 0, err
 		}
@@ -239,11 +239,15 @@ func (h *host) coldStart(ctx context.Context, n int) (float64, error) {
 		if err := h.startAgent(); err != nil {
 			return 0, err
 		}
+		profiled := func() error { return nil }
+		if i == h.rounds-1 {
+			profiled = h.profile(ctx, fmt.Sprintf("cold-start-%d", n), time.Duration(median(peer)+1)*time.Second)
+		}
 		if end, err = h.count.waitFlows(ctx, want); err != nil {
 			return 0, fmt.Errorf("%w\n%s", err, h.agent.tail())
 		}
 		own = append(own, end.Sub(begin).Seconds())
-		if err := h.awaitState(ctx, n); err != nil {
+		if err := errors.Join(h.awaitState(ctx, n), profiled()); err != nil {
 			return 0, err
 		}
 		h.stopAgent()
@@ -272,8 +276,9 @@ func (h *host) idling(ctx context.Context, n int, tell bool) (float64, error) {
 	if err := h.settle(ctx); err != nil {
 		return 0, err
 	}
+	profiled := h.profile(ctx, fmt.Sprintf("idle-%d", n), h.idle)
 	used, err := load(h.agent.pid(), func() error { return rest(ctx, h.idle) })
-	if err != nil {
+	if err = errors.Join(err, profiled()); err != nil {
 		return 0, err
 	}
 	if tell {

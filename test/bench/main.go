@@ -30,8 +30,11 @@ type bench struct {
 	changes int    // of one VIF's addresses
 	plugs   int    // of VIFs one by one
 	ovn     int    // number of VIFs in the comparison with OVN
-	idle    time.Duration
-	burst   time.Duration // of one kind of traffic
+
+	profiles string // directory for profiles of the agent; "" for none
+
+	idle  time.Duration
+	burst time.Duration // of one kind of traffic
 }
 
 // sections are the parts of a run in the order of the report.
@@ -63,6 +66,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "sections to run, separated by commas; empty means all: control,plug,ovn,forward,flood")
 	flag.BoolVar(&o.quick, "quick", false, "a short run at small sizes, to see that everything works; its figures mean nothing")
 	flag.StringVar(&o.sizes, "sizes", "10,1000,10000", "numbers of VIFs, growing; the first is what the last is compared with")
+	flag.StringVar(&o.profiles, "profiles", "", "directory for CPU profiles of the agent (go tool pprof) from the section control")
 	flag.StringVar(&o.doc, "doc", "", "document to write the table into, between its markers, after a whole run")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -76,8 +80,8 @@ func main() {
 
 // options are what the command line asks for.
 type options struct {
-	program, only, sizes, doc string
-	quick                     bool
+	program, only, sizes, profiles, doc string
+	quick                               bool
 }
 
 func defaultProgram() string {
@@ -109,7 +113,7 @@ func run(ctx context.Context, r *report, o options) error {
 		}
 	}
 	fmt.Fprintf(r.out, "\n%d of %d rows miss what they should reach; %.0f s.\n", r.missed(), len(r.rows), time.Since(begin).Seconds())
-	if o.doc == "" || o.quick || o.only != "" {
+	if o.doc == "" || o.quick || o.only != "" || o.profiles != "" {
 		return nil
 	}
 	return writeInto(o.doc, r.table(about))
@@ -137,7 +141,7 @@ func newBench(r *report, o options) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{
-		report: r, program: o.program, self: self,
+		report: r, program: o.program, self: self, profiles: o.profiles,
 		rounds: 5, changes: 300, plugs: 1000, ovn: 500,
 		idle: 30 * time.Second, burst: 2 * time.Second,
 	}

@@ -90,8 +90,11 @@ func (d *daemon) kill() {
 
 func (d *daemon) pid() int { return d.cmd.Process.Pid }
 
-// tail returns the end of what it printed.
+// tail returns the end of what it printed; nothing of nil.
 func (d *daemon) tail() string {
+	if d == nil {
+		return ""
+	}
 	text, err := os.ReadFile(d.log.Name())
 	if err != nil {
 		return err.Error()
