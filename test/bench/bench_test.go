@@ -20,7 +20,7 @@ func TestQuick(t *testing.T) {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	r := &report{out: t.Output()}
-	if err := run(t.Context(), r, options{program: program, only: "control,plug", quick: true}); err != nil {
+	if err := run(t.Context(), r, options{program: program, only: "control,plug", quick: true, ovn: 1}); err != nil {
 		t.Fatal(err)
 	}
 	table := r.table("about")
@@ -44,7 +44,7 @@ func TestChosen(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	for _, sizes := range []string{"", "10", "10,x", "20,10", "0,10"} {
-		if _, err := newBench(&report{}, options{sizes: sizes}); err == nil {
+		if _, err := newBench(&report{}, options{sizes: sizes, ovn: 1}); err == nil {
 			t.Errorf("-sizes %q is accepted", sizes)
 		}
 	}

@@ -66,6 +66,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "sections to run, separated by commas; empty means all: control,plug,ovn,forward,flood")
 	flag.BoolVar(&o.quick, "quick", false, "a short run at small sizes, to see that everything works; its figures mean nothing")
 	flag.StringVar(&o.sizes, "sizes", "10,1000,10000", "numbers of VIFs, growing; the first is what the last is compared with")
+	flag.IntVar(&o.ovn, "ovn", 500, "number of ports in the comparison with OVN")
 	flag.StringVar(&o.profiles, "profiles", "", "directory for CPU profiles of the agent (go tool pprof) from the section control")
 	flag.StringVar(&o.doc, "doc", "", "document to write the table into, between its markers, after a whole run")
 	flag.Parse()
@@ -82,6 +83,7 @@ func main() {
 type options struct {
 	program, only, sizes, profiles, doc string
 	quick                               bool
+	ovn                                 int
 }
 
 func defaultProgram() string {
@@ -142,8 +144,11 @@ func newBench(r *report, o options) (*bench, error) {
 	}
 	b := &bench{
 		report: r, program: o.program, self: self, profiles: o.profiles,
-		rounds: 5, changes: 300, plugs: 1000, ovn: 500,
+		rounds: 5, changes: 300, plugs: 1000, ovn: o.ovn,
 		idle: 30 * time.Second, burst: 2 * time.Second,
+	}
+	if o.ovn < 1 {
+		return nil, fmt.Errorf("-ovn: %d is no number of ports", o.ovn)
 	}
 	if o.quick {
 		b.sizes, b.rounds, b.changes, b.plugs, b.ovn = []int{2, 10, 40}, 1, 5, 10, 10

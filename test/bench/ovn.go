@@ -52,13 +52,21 @@ func startOVN(ctx context.Context, sw *lab.Switch) (_ *ovn, err error) {
 		"external_ids:ovn-encap-type=geneve", "external_ids:ovn-encap-ip=127.0.0.1"); err != nil {
 		return nil, err
 	}
-	if err := o.startController(); err != nil {
-		return nil, err
-	}
 	if _, err := o.nbctl(ctx, "ls-add", "net"); err != nil {
 		return nil, err
 	}
-	return o, o.sync(ctx)
+	// Now and then ovn-controller never answers, on the first connection of its life.
+	const attempts = 3
+	for range attempts {
+		if err = o.startController(); err != nil {
+			return nil, err
+		}
+		if err = o.sync(ctx); err == nil {
+			return o, nil
+		}
+		o.controller.kill()
+	}
+	return nil, err
 }
 
 func (o *ovn) file(name string) string { return filepath.Join(o.sw.Dir, name) }
@@ -118,7 +126,7 @@ func (o *ovn) sync(ctx context.Context) error {
 		return fmt.Errorf("%w\n%s", err, o.controller.tail())
 	}
 	// Now and then the chassis misses that it is asked, right after it has appeared.
-	const tries = 6
+	const tries = 2
 	var err error
 	for range tries {
 		if _, err = o.run(ctx, "ovn-nbctl", "--db="+o.endpoint("nb"), "--timeout=10", "--wait=hv", "sync"); err == nil {
