@@ -27,6 +27,18 @@ debian_version() {
 	esac
 }
 
+# notices prints what the licences of all that is linked in want to be handed on.
+notices() {
+	printf '=== %s: LICENSE\n\n%s\n\n' "$(go env GOVERSION)" "$(cat "$(go env GOROOT)/LICENSE")"
+	go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/vifguard | sort -u |
+		while read -r module version dir; do
+			ls "$dir"/LICENSE* >/dev/null # or fail
+			for file in "$dir"/LICENSE* "$dir"/NOTICE*; do
+				[ ! -f "$file" ] || printf '=== %s %s: %s\n\n%s\n\n' "$module" "$version" "${file##*/}" "$(cat "$file")"
+			done
+		done
+}
+
 version=$(debian_version "${VERSION:-}")
 if ! dpkg --validate-version "$version"; then
 	echo "deb.sh: VERSION=${VERSION:-} gives no version that Debian takes" >&2
@@ -47,6 +59,7 @@ cp packaging/prometheus/alerts.yml packaging/grafana/vifguard.json "$tree/built/
 cp -R "$built/man" "$tree/built/"
 cp "$built/vifguard" "$tree/built/"
 cp README.md docs/*.md "$tree/built/docs/"
+notices >"$tree/built/docs/third-party-notices"
 "$built/vifguard" completion bash >"$tree/built/completions/bash/vifguard"
 "$built/vifguard" completion zsh >"$tree/built/completions/zsh/_vifguard"
 "$built/vifguard" completion fish >"$tree/built/completions/fish/vifguard.fish"

@@ -79,6 +79,9 @@ func (h *host) install(t *testing.T, deb string) {
 	if out := h.must("man 8 vifguard-run"); !strings.Contains(out, "--log-format") {
 		t.Errorf("man vifguard-run: %s", out)
 	}
+	for _, linked := range []string{"go1.", "github.com/ovn-org/libovsdb"} {
+		h.must("zgrep -q '^=== " + linked + "' /usr/share/doc/vifguard/third-party-notices.gz")
+	}
 	h.files = h.must("dpkg -L vifguard")
 }
 
