@@ -7,37 +7,14 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/vifguard/vifguard/test/lab"
 )
 
-// Rates of floods, in frames a second.
-const (
-	floodRate = 10000
-	unlimited = 0
-)
-
-// flood sends frames from a guest for some time, at a steady rate. frame returns the
-// frame with that number.
-func flood(ctx context.Context, from *lab.NIC, d time.Duration, rate int, frame func(uint32) []byte) error {
-	begin := time.Now()
-	for n := uint32(0); ; n++ {
-		elapsed := time.Since(begin)
-		if elapsed >= d {
-			return nil
-		}
-		if due := time.Duration(n) * time.Second / time.Duration(max(rate, 1)); rate != unlimited && due > elapsed {
-			if err := rest(ctx, due-elapsed); err != nil {
-				return err
-			}
-		}
-		if err := from.Send(frame(n)); err != nil {
-			return err
-		}
-	}
-}
+// floodRate is how many frames a second a flood has.
+const floodRate = 10000
 
 // spoof is a kind of frame that claims something else each time.
 type spoof struct {
@@ -80,6 +57,23 @@ func spoofs() []spoof {
 // scatter spreads numbers over 32 bits, each to another one.
 func scatter(n uint32) uint32 { return n * 2654435761 }
 
+// floodVariants are the ways to meet a flood.
+func floodVariants() (own variant, all []variant) {
+	own = policies[len(policies)-1]
+	tries := own
+	tries.name, tries.prefixes = "with a prefix trie for ipv6_src", "nw_src,ipv6_src"
+	return own, []variant{bare, own, besides, tries}
+}
+
+// damage is what a flood did.
+type damage struct {
+	kept  []float64 // of the victims' throughput, by burst
+	cost  float64   // ovs-vswitchd's CPU time for each frame, in seconds
+	rate  float64   // frames a second
+	agent float64   // its use of a core
+	cache megaflows
+}
+
 // flooding lets a third guest send what it may not, and looks at what that does to the
 // other two, to the switch and to the agent.
 func (b *bench) flooding(ctx context.Context) (err error) {
@@ -88,77 +82,136 @@ func (b *bench) flooding(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	all := variants()[3]
-	tries := variant{name: "with a prefix trie for ipv6_src", bridge: all.bridge, checks: all.checks, prefixes: "nw_src,ipv6_src"}
-	list := []variant{variants()[0], all, variants()[4], tries}
+	own, list := floodVariants()
 	for _, kind := range spoofs() {
-		kept := map[string][]float64{}
-		cache := map[string]megaflows{}
-		var busy []float64
-		for range max(1, b.rounds/2) {
-			for _, v := range list {
-				if err := s.apply(ctx, v); err != nil {
-					return err
-				}
-				quiet, err := s.throughput(ctx, s.pairs[v.bridge])
-				if err != nil {
-					return err
-				}
-				var hit float64
-				used, err := load(s.agent.pid(), func() (err error) {
-					hit, cache[v.name], err = s.under(ctx, v, kind)
-					return err
-				})
+		b.logf("flood of %s", kind.name)
+		all := map[string][]damage{}
+		for i := range max(1, b.bursts/floodBursts/2) {
+			for _, v := range slices.Concat(list[i:], list[:i]) {
+				d, err := s.under(ctx, v, kind)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", kind.name, v.name, err)
 				}
-				kept[v.name] = append(kept[v.name], hit/quiet)
-				if v == all {
-					busy = append(busy, used)
-				}
+				all[v.name] = append(all[v.name], d)
 			}
 		}
-		own := all.name
-		keeps, cpu := median(kept[own]), median(busy)
-		b.add(row{
-			measure: fmt.Sprintf("flood of %s, %d/s: victims keep", kind.name, floodRate), own: fmt.Sprintf("%.2f", keeps),
-			peer:  fmt.Sprintf("OVN %.2f, bare %.2f", median(kept["OVN"]), median(kept[bare])),
-			value: fmt.Sprintf("%.2f", keeps), reach: ">= 0.9", ok: keeps >= 0.9,
-		})
-		b.add(row{
-			measure: fmt.Sprintf("flood of %s: megaflows, masks", kind.name), own: cache[own].String(),
-			peer: fmt.Sprintf("OVN %s, bare %s, %s %s", cache["OVN"], cache[bare], tries.name, cache[tries.name]), value: cache[own].String(), noted: true,
-		})
-		b.add(row{
-			measure: fmt.Sprintf("flood of %s: agent", kind.name), own: fmt.Sprintf("%.1f %% of a core", cpu*100),
-			value: fmt.Sprintf("%.1f %%", cpu*100), reach: "< 5 %", ok: cpu < 0.05,
-		})
+		b.addFlood(kind, own, list, all)
 	}
 	return nil
 }
 
-// under returns the throughput of the victims while the third guest floods, and what
-// the flood has left in the datapath.
-func (s *site) under(ctx context.Context, v variant, kind spoof) (rate float64, m megaflows, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	attacker, pair := s.third[v.bridge], s.pairs[v.bridge]
-	from, to := vifOf(attacker), vifOf(pair.to)
-	flooded := make(chan error, 1)
-	go func() {
-		// Longer than the measurement, which ends it.
-		err := flood(ctx, attacker.NIC, time.Minute, floodRate, func(n uint32) []byte { return kind.frame(from, to, n) })
-		if ctx.Err() != nil {
-			err = nil
+// addFlood adds the rows of one kind of flood.
+func (b *bench) addFlood(kind spoof, own variant, list []variant, all map[string][]damage) {
+	kept := func(v variant) interval {
+		var bursts []float64
+		for _, d := range all[v.name] {
+			bursts = append(bursts, d.kept...)
 		}
-		flooded <- err
-	}()
-	rate, err = s.throughput(ctx, pair)
-	if err == nil {
-		m, err = s.megaflowCount()
+		return between(bursts)
 	}
-	cancel()
-	return rate, m, errors.Join(err, <-flooded, s.sw.Purge())
+	mid := func(v variant, of func(damage) float64) float64 {
+		var figures []float64
+		for _, d := range all[v.name] {
+			figures = append(figures, of(d))
+		}
+		return median(figures)
+	}
+	// figures are those of the variants that own is compared with.
+	peers := func(figure func(variant) string) string {
+		var words []string
+		for _, v := range list {
+			if v.name != own.name {
+				words = append(words, v.name+" "+figure(v))
+			}
+		}
+		return strings.Join(words, ", ")
+	}
+	add := func(what string, figure func(variant) string, x row) {
+		x.measure, x.own, x.peer = fmt.Sprintf("flood of %s: %s", kind.name, what), figure(own), peers(figure)
+		if x.value == "" {
+			x.value = x.own
+		}
+		b.add(x)
+	}
+	keeps := kept(own)
+	ok, unclear := keeps.reaches(0.9)
+	add("victims keep", func(v variant) string { return fmt.Sprintf("%.2f", kept(v).mid) },
+		row{value: keeps.String(), reach: ">= 0.9", ok: ok, unclear: unclear})
+	add("ovs-vswitchd's time for each frame", func(v variant) string {
+		return fmt.Sprintf("%.2f us", mid(v, func(d damage) float64 { return d.cost * 1e6 }))
+	}, row{value: fmt.Sprintf("at %.0f/s", mid(own, func(d damage) float64 { return d.rate })), noted: true})
+	add("megaflows, masks", func(v variant) string { return all[v.name][len(all[v.name])-1].cache.String() }, row{noted: true})
+	agent := mid(own, func(d damage) float64 { return d.agent })
+	b.add(row{
+		measure: fmt.Sprintf("flood of %s: agent", kind.name), own: fmt.Sprintf("%.1f %% of a core", agent*100),
+		value: fmt.Sprintf("%.1f %%", agent*100), reach: "< 5 %", ok: agent < 0.05,
+	})
+}
+
+// floodBursts is how many bursts of the victims are measured before, in and after a flood.
+const floodBursts = 3
+
+// under floods a pair from the third guest. The victims are quiet while the flood comes
+// to its steady state and its cost is measured, and send before, in and after it.
+func (s *site) under(ctx context.Context, v variant, kind spoof) (d damage, err error) {
+	if err := s.apply(ctx, v); err != nil {
+		return d, err
+	}
+	attacker, pair, rates := s.third[v.bridge], s.pairs[v.bridge], func(n int) ([]float64, error) {
+		list, err := s.measure(ctx, tcp(), s.pairs[v.bridge], n)
+		return collect(list, func(x sample) float64 { return x.rate }), err
+	}
+	before, err := rates(floodBursts)
+	if err != nil {
+		return d, err
+	}
+	during, err := s.flooded(ctx, attacker, kind, pair, &d, func() ([]float64, error) { return rates(2 * floodBursts) })
+	if err == nil {
+		err = s.apply(ctx, v) // as before the flood: nothing of it is left in the cache
+	}
+	if err != nil {
+		return d, err
+	}
+	after, err := rates(floodBursts)
+	quiet := median(append(before, after...))
+	for _, rate := range during {
+		d.kept = append(d.kept, rate/quiet)
+	}
+	return d, err
+}
+
+// flooded returns what f does while a flood runs, after it has measured what that costs.
+func (s *site) flooded(ctx context.Context, attacker *lab.Guest, kind spoof, p pair, d *damage, f func() ([]float64, error)) (list []float64, err error) {
+	flooding, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	g, err := s.newGauge(p)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	defer g.close()
+	from, to := vifOf(attacker), vifOf(p.to)
+	go func() {
+		ended <- flood(flooding, attacker.NIC, floodRate, &g.done, func(n uint32) []byte { return kind.frame(from, to, n) })
+	}()
+	defer func() { stop(); err = errors.Join(err, <-ended) }()
+	d.agent, err = load(s.agent.pid(), func() error {
+		if err := rest(ctx, s.flood*2/3); err != nil {
+			return err
+		}
+		c, err := g.during(func() error { return rest(ctx, s.flood/3) })
+		if err != nil {
+			return err
+		}
+		d.rate = float64(c.done)
+		d.cost = c.cpu.Seconds() / d.rate
+		list, err = f()
+		return err
+	})
+	if err == nil {
+		d.cache, err = s.megaflowCount()
+	}
+	return list, err
 }
 
 // megaflows are the contents of the datapath's cache.
@@ -169,15 +222,17 @@ func (m megaflows) String() string { return fmt.Sprintf("%d, %d", m.flows, m.mas
 // exact is a value in a megaflow that isn't a mask.
 var exact = regexp.MustCompile(`=[^,()/]*`)
 
-// megaflowCount counts the megaflows and, as the userspace datapath doesn't tell, the
-// different masks that they have.
-func (s *site) megaflowCount() (m megaflows, err error) {
+// megaflowCount counts the megaflows and their masks in the datapath.
+func (s *site) megaflowCount() (megaflows, error) {
 	out, err := s.sw.Appctl("dpctl/dump-flows")
-	if err != nil {
-		return m, err
-	}
+	return countMegaflows(out), err
+}
+
+// countMegaflows counts what dpctl/dump-flows prints. The userspace datapath doesn't tell
+// the masks, so it counts what differs in more than values.
+func countMegaflows(dump string) (m megaflows) {
 	masks := map[string]bool{}
-	for line := range strings.Lines(out) {
+	for line := range strings.Lines(dump) {
 		match, _, ok := strings.Cut(line, ", packets:")
 		if !ok {
 			continue
@@ -186,5 +241,5 @@ func (s *site) megaflowCount() (m megaflows, err error) {
 		masks[exact.ReplaceAllString(match, "=")] = true
 	}
 	m.masks = len(masks)
-	return m, nil
+	return m
 }

@@ -24,17 +24,17 @@ import (
 type bench struct {
 	*report
 	program string // the vifguard binary
-	self    string // this binary, which also runs inside guests
 	sizes   []int  // numbers of VIFs
 	rounds  int    // of everything that is compared
 	changes int    // of one VIF's addresses
 	plugs   int    // of VIFs one by one
 	ovn     int    // number of VIFs in the comparison with OVN
+	idle    time.Duration
+	bursts  int           // of traffic under each policy
+	burst   time.Duration // how long one is measured
+	flood   time.Duration // how long a flood lasts before its effect is measured
 
 	profiles string // directory for profiles of the agent; "" for none
-
-	idle  time.Duration
-	burst time.Duration // of one kind of traffic
 }
 
 // sections are the parts of a run in the order of the report.
@@ -54,13 +54,6 @@ type section struct {
 }
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == guestMode {
-		if err := insideGuest(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
-		}
-		return
-	}
 	var o options
 	flag.StringVar(&o.program, "vifguard", defaultProgram(), "the vifguard program to measure")
 	flag.StringVar(&o.only, "only", "", "sections to run, separated by commas; empty means all: control,plug,ovn,forward,flood")
@@ -138,21 +131,17 @@ func chosen(only string) ([]section, error) {
 }
 
 func newBench(r *report, o options) (*bench, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	b := &bench{
-		report: r, program: o.program, self: self, profiles: o.profiles,
+		report: r, program: o.program, profiles: o.profiles,
 		rounds: 5, changes: 300, plugs: 1000, ovn: o.ovn,
-		idle: 30 * time.Second, burst: 2 * time.Second,
+		idle: 30 * time.Second, bursts: 15, burst: 300 * time.Millisecond, flood: 3 * time.Second,
 	}
 	if o.ovn < 1 {
 		return nil, fmt.Errorf("-ovn: %d is no number of ports", o.ovn)
 	}
 	if o.quick {
 		b.sizes, b.rounds, b.changes, b.plugs, b.ovn = []int{2, 10, 40}, 1, 5, 10, 10
-		b.idle, b.burst = time.Second, 300*time.Millisecond
+		b.idle, b.bursts, b.burst, b.flood = time.Second, 1, 100*time.Millisecond, time.Second
 		return b, nil
 	}
 	for word := range strings.SplitSeq(o.sizes, ",") {

@@ -102,27 +102,13 @@ func (d *daemon) tail() string {
 	return string(text[max(0, len(text)-2000):])
 }
 
-// cpuOf returns the CPU time that a process has used.
-func cpuOf(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// pidIn reads a file that a daemon has left.
+func pidIn(file string) (int, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(text), ") ") // the name may hold anything
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
-	}
-	var ticks int64
-	for _, f := range fields[11:13] { // utime and stime, proc(5)
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
-		}
-		ticks += n
-	}
-	const perSecond = 100 // USER_HZ on every architecture that Debian has
-	return time.Duration(ticks) * time.Second / perSecond, nil
+	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
 // memoryOf returns the resident memory of a process in bytes.
@@ -138,21 +124,6 @@ func memoryOf(pid int) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("/proc/%d/status: no VmRSS", pid)
-}
-
-// load is how much of a core a process uses while f runs.
-func load(pid int, f func() error) (float64, error) {
-	before, err := cpuOf(pid)
-	if err != nil {
-		return 0, err
-	}
-	begin := time.Now()
-	if err := f(); err != nil {
-		return 0, err
-	}
-	elapsed := time.Since(begin)
-	after, err := cpuOf(pid)
-	return float64(after-before) / float64(elapsed), err
 }
 
 // rest lets time pass: it is what a measurement of an idle process does.

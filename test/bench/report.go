@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ type row struct {
 	value   string // the ratio, or whatever the reach limits
 	reach   string // in words
 	ok      bool
+	unclear bool // not ok, but that may be noise
 	noted   bool // only reported, nothing to reach
 }
 
@@ -29,6 +31,8 @@ func (r row) verdict() string {
 		return ""
 	case r.ok:
 		return "ok"
+	case r.unclear:
+		return "unclear"
 	}
 	return "**miss**"
 }
@@ -51,7 +55,7 @@ func (r *report) logf(format string, args ...any) { fmt.Fprintf(r.out, "  "+form
 func (r *report) missed() int {
 	n := 0
 	for _, x := range r.rows {
-		if !x.noted && !x.ok {
+		if !x.noted && !x.ok && !x.unclear {
 			n++
 		}
 	}
@@ -100,6 +104,32 @@ func median(list []float64) float64 {
 		return (s[n/2-1] + s[n/2]) / 2
 	}
 	return s[len(s)/2]
+}
+
+// interval is a median and the bounds between which the true one lies in 95 of 100
+// cases: two of the values themselves, by the sign test, however they are distributed.
+// Fewer than six values don't suffice for that, and the bounds are all there is.
+type interval struct{ low, mid, high float64 }
+
+func between(list []float64) interval {
+	s := slices.Sorted(slices.Values(list))
+	n, k := len(s), 0
+	tail, exactly := 0.0, math.Pow(0.5, float64(len(s))) // chances of at most and of exactly i values below the true median
+	for i := range n / 2 {
+		if tail += exactly; tail > 0.025 {
+			break
+		}
+		k = i
+		exactly *= float64(n-i) / float64(i+1)
+	}
+	return interval{s[k], median(s), s[n-1-k]}
+}
+
+func (i interval) String() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", i.mid, i.low, i.high) }
+
+// reaches tells whether the median does, and if not, whether the true one may.
+func (i interval) reaches(least float64) (ok, unclear bool) {
+	return i.mid >= least, i.mid < least && i.high >= least
 }
 
 // ratios divides pairwise: both of a pair were measured right after each other.
