@@ -3,7 +3,7 @@
 #
 #   demo   Open vSwitch and the programs that guests run
 #   test   the same: what the tests need
-#   bench  what the benchmarks compare with: OVN; and iperf3
+#   bench  what the benchmarks compare with: OVN
 #   race   a C compiler, which Go's race detector needs
 #   guides what makes a Debian with libvirt in a directory
 #   deb    what builds the Debian package, and what checks it
@@ -46,7 +46,7 @@ for purpose; do
 		need ovn-northd ovn-central
 		need ovn-nbctl ovn-common
 		need ovn-controller ovn-host
-		need iperf3 iperf3
+		need unshare util-linux
 		need ping iputils-ping
 		;;
 	race)

@@ -219,8 +219,8 @@ type megaflows struct{ flows, masks int }
 
 func (m megaflows) String() string { return fmt.Sprintf("%d, %d", m.flows, m.masks) }
 
-// exact is a value in a megaflow that isn't a mask.
-var exact = regexp.MustCompile(`=[^,()/]*`)
+// exact is a value in a megaflow that isn't a mask, as in src=10.0.0.1 and in_port(2).
+var exact = regexp.MustCompile(`=[^,()/]*|\([0-9a-fx]+\)`)
 
 // megaflowCount counts the megaflows and their masks in the datapath.
 func (s *site) megaflowCount() (megaflows, error) {
