@@ -136,7 +136,7 @@ func TestCPUs(t *testing.T) {
 	if one, others := split(set(3)); one != set(3) || others != set(3) {
 		t.Errorf("%v, %v", one, others)
 	}
-	if got := mask(set(2, 40)); got != "00000100,00000004" {
+	if got := mask(set(2, 70)); got != "00000040,00000000,00000004" {
 		t.Error(got)
 	}
 	// All threads are moved, and what starts later follows them.

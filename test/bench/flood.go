@@ -68,6 +68,7 @@ func floodVariants() (own variant, all []variant) {
 // damage is what a flood did.
 type damage struct {
 	kept  []float64 // of the victims' throughput, by burst
+	work  []float64 // of the victims' throughput for each second of ovs-vswitchd's CPU time
 	cost  float64   // ovs-vswitchd's CPU time for each frame, in seconds
 	rate  float64   // frames a second
 	agent float64   // its use of a core
@@ -102,13 +103,15 @@ func (b *bench) flooding(ctx context.Context) (err error) {
 
 // addFlood adds the rows of one kind of flood.
 func (b *bench) addFlood(kind spoof, own variant, list []variant, all map[string][]damage) {
-	kept := func(v variant) interval {
-		var bursts []float64
+	bursts := func(v variant, of func(damage) []float64) interval {
+		var list []float64
 		for _, d := range all[v.name] {
-			bursts = append(bursts, d.kept...)
+			list = append(list, of(d)...)
 		}
-		return between(bursts)
+		return between(list)
 	}
+	kept := func(d damage) []float64 { return d.kept }
+	work := func(d damage) []float64 { return d.work }
 	mid := func(v variant, of func(damage) float64) float64 {
 		var figures []float64
 		for _, d := range all[v.name] {
@@ -133,10 +136,12 @@ func (b *bench) addFlood(kind spoof, own variant, list []variant, all map[string
 		}
 		b.add(x)
 	}
-	keeps := kept(own)
+	keeps := bursts(own, kept)
 	ok, unclear := keeps.reaches(0.9)
-	add("victims keep", func(v variant) string { return fmt.Sprintf("%.2f", kept(v).mid) },
+	add("victims keep", func(v variant) string { return fmt.Sprintf("%.2f", bursts(v, kept).mid) },
 		row{value: keeps.String(), reach: ">= 0.9", ok: ok, unclear: unclear})
+	add("the same for each second of ovs-vswitchd's CPU", func(v variant) string { return fmt.Sprintf("%.2f", bursts(v, work).mid) },
+		row{value: bursts(own, work).String(), noted: true})
 	add("ovs-vswitchd's time for each frame", func(v variant) string {
 		return fmt.Sprintf("%.2f us", mid(v, func(d damage) float64 { return d.cost * 1e6 }))
 	}, row{value: fmt.Sprintf("at %.0f/s", mid(own, func(d damage) float64 { return d.rate })), noted: true})
@@ -157,40 +162,45 @@ func (s *site) under(ctx context.Context, v variant, kind spoof) (d damage, err 
 	if err := s.apply(ctx, v); err != nil {
 		return d, err
 	}
-	attacker, pair, rates := s.third[v.bridge], s.pairs[v.bridge], func(n int) ([]float64, error) {
-		list, err := s.measure(ctx, tcp(), s.pairs[v.bridge], n)
-		return collect(list, func(x sample) float64 { return x.rate }), err
-	}
-	before, err := rates(floodBursts)
+	victims := s.pairs[v.bridge]
+	before, err := s.measure(ctx, tcp(), victims, floodBursts)
 	if err != nil {
 		return d, err
 	}
-	during, err := s.flooded(ctx, attacker, kind, pair, &d, func() ([]float64, error) { return rates(2 * floodBursts) })
+	during, err := s.flooded(ctx, s.third[v.bridge], kind, victims, &d)
 	if err == nil {
 		err = s.apply(ctx, v) // as before the flood: nothing of it is left in the cache
 	}
 	if err != nil {
 		return d, err
 	}
-	after, err := rates(floodBursts)
-	quiet := median(append(before, after...))
-	for _, rate := range during {
-		d.kept = append(d.kept, rate/quiet)
+	after, err := s.measure(ctx, tcp(), victims, floodBursts)
+	beside := func(of func(sample) float64) (list []float64) {
+		quiet := median(collect(append(before, after...), of))
+		for _, x := range during {
+			list = append(list, of(x)/quiet)
+		}
+		return list
+	}
+	if err == nil {
+		d.kept = beside(func(x sample) float64 { return x.rate })
+		d.work = beside(func(x sample) float64 { return x.rate / x.busy })
 	}
 	return d, err
 }
 
-// flooded returns what f does while a flood runs, after it has measured what that costs.
-func (s *site) flooded(ctx context.Context, attacker *lab.Guest, kind spoof, p pair, d *damage, f func() ([]float64, error)) (list []float64, err error) {
+// flooded floods from an attacker. It returns the bursts of the victims meanwhile, after
+// it has measured what the flood alone does.
+func (s *site) flooded(ctx context.Context, attacker *lab.Guest, kind spoof, victims pair, d *damage) (during []sample, err error) {
 	flooding, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	g, err := s.newGauge(p)
+	g, err := s.newGauge(victims)
 	if err != nil {
 		stop()
 		return nil, err
 	}
 	defer g.close()
-	from, to := vifOf(attacker), vifOf(p.to)
+	from, to := vifOf(attacker), vifOf(victims.to)
 	go func() {
 		ended <- flood(flooding, attacker.NIC, floodRate, &g.done, func(n uint32) []byte { return kind.frame(from, to, n) })
 	}()
@@ -205,13 +215,13 @@ func (s *site) flooded(ctx context.Context, attacker *lab.Guest, kind spoof, p p
 		}
 		d.rate = float64(c.done)
 		d.cost = c.cpu.Seconds() / d.rate
-		list, err = f()
+		during, err = s.measure(ctx, tcp(), victims, 2*floodBursts)
 		return err
 	})
 	if err == nil {
 		d.cache, err = s.megaflowCount()
 	}
-	return list, err
+	return during, err
 }
 
 // megaflows are the contents of the datapath's cache.
