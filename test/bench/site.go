@@ -87,7 +87,7 @@ func (b *bench) newSite(ctx context.Context) (_ *site, err error) {
 	if _, err := s.ovn.nbctl(ctx, "--wait=hv", "lsp-set-port-security", stranger, "--", "lsp-set-addresses", stranger, "unknown"); err != nil {
 		return nil, err
 	}
-	s.agent, err = startDaemon(filepath.Join(s.sw.Dir, "agent.log"), nil, b.program, "run", "--ovsdb", s.sw.Endpoint(), "--log-level", "warn")
+	s.agent, err = b.startAgent(s.sw)
 	return s, err
 }
 
