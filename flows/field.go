@@ -51,6 +51,7 @@ type Field struct {
 
 // IP protocol numbers.
 const (
+	protoTCP    = 6
 	protoUDP    = 17
 	protoICMPv6 = 58
 	protoVRRP   = 112

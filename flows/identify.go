@@ -17,6 +17,7 @@ var keywords = map[string][]string{
 	"rarp":  {"dl_type=0x8035"},
 	"ip":    {"dl_type=0x0800"},
 	"ipv6":  {"dl_type=0x86dd"},
+	"tcp6":  {"dl_type=0x86dd", "nw_proto=6"},
 	"udp":   {"dl_type=0x0800", "nw_proto=17"},
 	"udp6":  {"dl_type=0x86dd", "nw_proto=17"},
 	"icmp6": {"dl_type=0x86dd", "nw_proto=58"},

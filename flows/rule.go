@@ -47,6 +47,7 @@ func (s Stage) String() string {
 // ovs-ofctl, so that a flow that somebody adds to table 0 without a priority doesn't
 // take precedence over the guard.
 const (
+	prioPlain     = 40800 // packets that a stage has nothing to ask of, first because most are
 	prioGuard     = 40700 // refuses what no binding may allow
 	prioException = 40600 // lets through what needs no binding
 	prioRefuse    = 40500 // refuses what the bindings would let through

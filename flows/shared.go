@@ -56,6 +56,10 @@ func sharedMAC(rs *ruleList) {
 func sharedARP(rs *ruleList) {
 	rs.stage = StageARP
 	checked, macOnly := FlagMatch{Set: FlagARP}, FlagMatch{Clear: FlagARP}
+	for _, plain := range []Payload{IPv4{}, IPv6{Inner: Proto(protoTCP)}, IPv6{Inner: Proto(protoUDP)}} {
+		rs.add(prioPlain, Match{Payload: plain, Flags: checked}, blameIn(IP, StageIP), "goes to the source check")
+		rs.add(prioPlain, Match{Payload: plain, Flags: macOnly}, goTo(StageExit), "only MACs are checked, and it has none inside")
+	}
 	rs.add(prioBlame-1, Match{Payload: ARPPacket{}}, goTo(StageDrop), "foreign sender hardware address")
 	rs.add(prioBlame-1, Match{Payload: RARPPacket{}}, goTo(StageDrop), "RARP other than a VIF's own announcement")
 
@@ -72,7 +76,6 @@ func sharedARP(rs *ruleList) {
 	for _, t := range []ICMPv6{MLDv1Report, RouterSolicitation, RouterAdvertisement, Redirect, MLDv2Report} {
 		rs.add(prioClass+1, Match{Payload: IPv6{Inner: t}, Flags: checked}, goTo(StageND), "messages of routers and listeners go to the ND stage")
 	}
-	rs.add(prioClass, Match{Payload: IPv4{}, Flags: checked}, blameIn(IP, StageIP), "IPv4 goes to the source check")
 	rs.add(prioClass, Match{Payload: IPv6{}, Flags: checked}, blameIn(IP, StageIP), "IPv6 goes to the source check")
 	rs.add(prioRest, Match{Flags: checked}, blame(EtherType), "other protocols are refused unless lifted")
 	rs.add(prioRest, Match{Flags: macOnly}, goTo(StageExit), "only MACs are checked")
