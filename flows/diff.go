@@ -13,6 +13,7 @@ type Entry struct {
 	Key
 	Cookie       uint64
 	Instructions string // the instructions as encoded
+	Timeout      uint16 // seconds after which the switch deletes it; 0 for never
 }
 
 // Op says how a flow is changed.
@@ -53,8 +54,9 @@ func Diff(want, have []Entry) []Change {
 		case h == nil:
 			changes = append(changes, Change{Add, *w})
 			continue
-		case h.Cookie != w.Cookie:
-			// Another owner: replacing it in place would hand on its counters.
+		case h.Cookie != w.Cookie || h.Timeout != w.Timeout:
+			// Replacing a flow in place would hand on another owner's counters, and
+			// changes no timeout.
 			changes = append(changes, Change{Add, *w})
 			continue
 		case h.Instructions != w.Instructions:

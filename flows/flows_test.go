@@ -192,11 +192,12 @@ func TestDiff(t *testing.T) {
 	e := func(table uint8, match, instructions string, cookie uint64) Entry {
 		return Entry{Key: Key{Table: table, Priority: 1, Match: match}, Instructions: instructions, Cookie: cookie}
 	}
-	want := []Entry{e(0, "same", "i", 1), e(0, "new", "i", 1), e(1, "other actions", "new", 1), e(1, "other owner", "i", 2)}
-	have := []Entry{e(0, "same", "i", 1), e(0, "old", "i", 1), e(1, "other actions", "old", 1), e(1, "other owner", "i", 1)}
+	timed := func(e Entry, seconds uint16) Entry { e.Timeout = seconds; return e }
+	want := []Entry{e(0, "same", "i", 1), e(0, "new", "i", 1), e(1, "other actions", "new", 1), e(1, "other owner", "i", 2), timed(e(1, "other timeout", "i", 1), 9)}
+	have := []Entry{e(0, "same", "i", 1), e(0, "old", "i", 1), e(1, "other actions", "old", 1), e(1, "other owner", "i", 1), timed(e(1, "other timeout", "i", 1), 8)}
 	got := Diff(want, have)
 	if diff := cmp.Diff([]Change{
-		{Delete, have[1]}, {Delete, have[3]}, {Add, want[1]}, {Modify, want[2]}, {Add, want[3]},
+		{Delete, have[1]}, {Delete, have[3]}, {Delete, have[4]}, {Add, want[1]}, {Modify, want[2]}, {Add, want[3]}, {Add, want[4]},
 	}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -87,6 +87,7 @@ type Rule struct {
 	Actions  Actions
 	VIF      VIFID  // whose flow it is; 0 for shared ones
 	Counts   Reason // the drop reason that its packet counter counts
+	Timeout  uint16 // seconds after which the switch deletes it, whatever happens; 0 for never
 	Why      string // what it is for, in words
 }
 

@@ -16,7 +16,11 @@ func (r *Rule) Text(p Pipeline) string {
 	if match != "" {
 		match = "," + match
 	}
-	return fmt.Sprintf("cookie=0x%x,table=%d,priority=%d%s actions=%s", r.Cookie(), p.Table(r.Stage), r.Priority, match, r.ActionText(p))
+	timeout := ""
+	if r.Timeout != 0 {
+		timeout = fmt.Sprintf(",hard_timeout=%d", r.Timeout)
+	}
+	return fmt.Sprintf("cookie=0x%x,table=%d,priority=%d%s%s actions=%s", r.Cookie(), p.Table(r.Stage), r.Priority, timeout, match, r.ActionText(p))
 }
 
 // MatchText writes the match in the syntax of ovs-ofctl(8); "" matches everything.

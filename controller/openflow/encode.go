@@ -88,6 +88,7 @@ func EncodeAll(rules []flows.Rule, p flows.Pipeline) ([]flows.Entry, error) {
 			Key:          flows.Key{Table: p.Table(r.Stage), Priority: r.Priority, Match: all[begin:ends[i][0]]},
 			Cookie:       r.Cookie(),
 			Instructions: all[ends[i][0]:ends[i][1]],
+			Timeout:      r.Timeout,
 		}
 		begin = ends[i][1]
 	}

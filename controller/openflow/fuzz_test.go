@@ -54,6 +54,7 @@ func FuzzMessages(f *testing.F) {
 	meters[1] = of.Type_MultiPartReply
 	f.Add(meters)
 	f.Add(packetInSeed())
+	f.Add(tableReply(0, 5, 77))
 	for _, s := range []string{
 		"0413004000000003000100000000000000300000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
 		"0401000c0000000300010002", "0408000c0000000300030080", "04040018000000034f4e460000000008fc0000010000000300",
@@ -75,6 +76,9 @@ func FuzzMessages(f *testing.F) {
 				t.Errorf("%d meters in %d bytes", len(list), len(m))
 			}
 			_, _ = parseMeterFeatures(body)
+		}
+		if body, _, err := parseMultipart(m, of.MultipartType_Table); err == nil {
+			_, _, _ = parseTableStats(body, 5)
 		}
 		_ = parseError(m).Error()
 		_, _ = parseBundleControl(m)

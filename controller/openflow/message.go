@@ -81,7 +81,8 @@ func appendBundleAdd(b []byte, bundle uint32, c *flows.Change, xid uint32) ([]by
 		command, mask = of.FC_DELETE_STRICT, math.MaxUint64
 	}
 	b = binary.BigEndian.AppendUint64(b, mask)
-	b = append(b, c.Entry.Table, command, 0, 0, 0, 0) // no timeouts
+	b = append(b, c.Entry.Table, command, 0, 0) // no idle timeout
+	b = binary.BigEndian.AppendUint16(b, c.Entry.Timeout)
 	b = binary.BigEndian.AppendUint16(b, c.Entry.Priority)
 	b = binary.BigEndian.AppendUint32(b, noBuffer)
 	b = binary.BigEndian.AppendUint32(b, of.P_ANY)
@@ -112,10 +113,10 @@ func bundleControl(id uint32, kind uint16, xid uint32) ([]byte, error) {
 	return marshal(m)
 }
 
-// flowStatsRequest asks for the flows of all tables whose cookie matches.
-func flowStatsRequest(cookie, mask uint64, xid uint32) ([]byte, error) {
+// flowStatsRequest asks for the flows of a table, or of all, whose cookie matches.
+func flowStatsRequest(table uint8, cookie, mask uint64, xid uint32) ([]byte, error) {
 	body := of.NewFlowStatsRequest()
-	body.TableId = of.OFPTT_ALL
+	body.TableId = table
 	body.Cookie, body.CookieMask = cookie, mask
 	m := &of.MultipartRequest{Header: of.NewOfp13Header(), Type: of.MultipartType_Flow, Body: body}
 	m.Header.Type = of.Type_MultiPartRequest

@@ -50,6 +50,7 @@ func libraryEncode(r *flows.Rule, p flows.Pipeline) (flows.Entry, error) {
 		Key:          flows.Key{Table: p.Table(r.Stage), Priority: r.Priority, Match: string(m)},
 		Cookie:       r.Cookie(),
 		Instructions: string(in),
+		Timeout:      r.Timeout,
 	}, nil
 }
 
@@ -113,6 +114,7 @@ func libraryFlowMod(c flows.Change, xid uint32) ([]byte, error) {
 	m.TableId = c.Entry.Table
 	m.Priority = c.Entry.Priority
 	m.Cookie = c.Entry.Cookie
+	m.HardTimeout = c.Entry.Timeout
 	body := c.Entry.Match
 	switch c.Op {
 	case flows.Add:
@@ -167,6 +169,7 @@ func EveryRule() []flows.Rule {
 		rules = append(rules, flows.Compile(flows.Port{VIF: flows.VIFID(i + 1), InPort: uint32(i + 1), Policy: &p})...)
 	}
 	rules = append(rules, flows.Compile(flows.Port{InPort: 0xfffffffe, Policy: &model.Policy{Mode: model.Trusted}})...)
+	rules[len(rules)-1].Timeout = 15
 	return rules
 }
 

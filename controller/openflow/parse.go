@@ -78,6 +78,7 @@ func parseFlow(b []byte, text string) (Flow, error) {
 			},
 			Cookie:       binary.BigEndian.Uint64(b[24:]),
 			Instructions: text[matchLen:],
+			Timeout:      binary.BigEndian.Uint16(b[16:]),
 		},
 		Packets: binary.BigEndian.Uint64(b[32:]),
 		Bytes:   binary.BigEndian.Uint64(b[40:]),

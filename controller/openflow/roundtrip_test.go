@@ -156,7 +156,7 @@ func TestPrintedFlowsIdentifyTheirRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	printed := make(map[string]int)
-	line := regexp.MustCompile(`cookie=(0x[0-9a-f]+), table=(\d+), priority=(\d+),?(.*) actions=`)
+	line := regexp.MustCompile(`cookie=(0x[0-9a-f]+), table=(\d+), (?:hard_timeout=\d+, )?priority=(\d+),?(.*) actions=`)
 	for l := range strings.Lines(sw.MustOfctl("dump-flows", "--no-stats", "--no-names", "br0")) {
 		if m := line.FindStringSubmatch(l); m != nil {
 			printed[m[1]+" "+m[2]+" "+m[3]+" "+string(flows.IdentifyMatch(m[4]))]++
@@ -169,6 +169,44 @@ func TestPrintedFlowsIdentifyTheirRules(t *testing.T) {
 			t.Errorf("%d printed flows are %s", printed[key], key)
 		}
 	}
+}
+
+// A table's statistics and a flow's counter tell of the same packets, and a flow with a
+// timeout goes by itself.
+func TestMatched(t *testing.T) {
+	sw, c, ctx := start(t)
+	sw.MustPort("br0", "p1", lab.PortOptions{OFPort: 1})
+	e, err := openflow.Encode(&flows.Rule{Stage: flows.StagePort, Priority: 40000, Timeout: 2}, flows.Pipeline{Exit: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Commit(ctx, []flows.Change{{Op: flows.Add, Entry: e}}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := c.Matched(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		sw.MustInject("p1", lab.RARPAnnounce(lab.MustMAC("52:54:00:00:00:01")))
+	}
+	sw.MustBarrier()
+	sw.MustPurge()
+	after, err := c.Matched(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := c.TableFlows(ctx, 0, flows.CookiePrefix, flows.CookieMask)
+	if err != nil || len(list) != 1 || list[0].Packets != 3 || after-before != 3 {
+		t.Errorf("%d packets have met the table, flows %+v, %v", after-before, list, err)
+	}
+	if other, err := c.TableFlows(ctx, 5, 0, 0); err != nil || len(other) != 0 {
+		t.Errorf("another table: %v, %v", other, err)
+	}
+	sw.MustWait("the flow to go", func() (bool, error) {
+		list, err := c.OwnFlows(ctx)
+		return len(list) == 0, err
+	})
 }
 
 func keys(es []flows.Entry) []flows.Key {

@@ -41,8 +41,13 @@ func expect(m message, kind uint8) error {
 // Flows returns the flows of all tables whose cookie equals cookie in the bits of
 // mask, with their counters, in no particular order.
 func (c *Conn) Flows(ctx context.Context, cookie, mask uint64) ([]Flow, error) {
+	return c.TableFlows(ctx, of.OFPTT_ALL, cookie, mask)
+}
+
+// TableFlows is [Conn.Flows] of one table.
+func (c *Conn) TableFlows(ctx context.Context, table uint8, cookie, mask uint64) ([]Flow, error) {
 	var all []Flow
-	err := c.simple(ctx, func(xid uint32) ([]byte, error) { return flowStatsRequest(cookie, mask, xid) },
+	err := c.simple(ctx, func(xid uint32) ([]byte, error) { return flowStatsRequest(table, cookie, mask, xid) },
 		func(m message) (bool, error) {
 			part, more, err := parseFlowStats(m)
 			all = append(all, part...)

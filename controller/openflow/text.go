@@ -18,6 +18,9 @@ import (
 // writes as numbers, and it never fails.
 func Text(e *flows.Entry) string {
 	text := fmt.Sprintf("cookie=0x%x,table=%d,priority=%d", e.Cookie, e.Table, e.Priority)
+	if e.Timeout != 0 {
+		text += fmt.Sprintf(",hard_timeout=%d", e.Timeout)
+	}
 	if m := matchText([]byte(e.Match)); m != "" {
 		text += "," + m
 	}
