@@ -66,6 +66,8 @@ type Agent struct {
 	told    map[string]*told    // by bridge name
 	retry   retry               // of writing status
 	drops   *drops
+
+	floodTimes floodTimes
 }
 
 // running is a worker and the means to end it.
@@ -103,6 +105,8 @@ func New(c Config) (*Agent, error) {
 		workers: make(map[string]*running),
 		told:    make(map[string]*told),
 		drops:   newDrops(log),
+
+		floodTimes: defaultFloodTimes,
 	}
 	a.metrics = metrics.New(c.Version, a.state)
 	a.publishWorkers()
@@ -190,6 +194,7 @@ func (a *Agent) aim(ctx context.Context, wg *sync.WaitGroup, t *target) {
 		workerCtx, cancel := context.WithCancel(ctx)
 		w := newWorker(name, ManagementSocket(a.config.RunDir, name), a.config.CheckInterval, a.log, a.metrics.Bridge(name), func() { poke(a.report) })
 		w.sampling = newSampling(a.config.SampleRate, w, a.drops)
+		w.floods = newFloods(a.floodTimes, w)
 		r = &running{worker: w, cancel: cancel}
 		a.workers[name] = r
 		a.publishWorkers()

@@ -25,7 +25,8 @@ type host struct {
 	t     testing.TB
 	log   *lab.Log
 	agent *controller.Agent
-	stop  func() // ends the agent and waits for it
+	tune  func(*controller.Agent) // called before an agent runs
+	stop  func()                  // ends the agent and waits for it
 }
 
 // newHost starts a switch without an agent.
@@ -37,7 +38,7 @@ func newHost(t testing.TB) *host {
 // newHostOn starts a switch with another datapath.
 func newHostOn(t testing.TB, d lab.Datapath) *host {
 	t.Helper()
-	h := &host{T: lab.New(t, lab.Options{Datapath: d}), t: t, log: &lab.Log{}}
+	h := &host{T: lab.New(t, lab.Options{Datapath: d}), t: t, log: &lab.Log{}, tune: func(*controller.Agent) {}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the agent's log:\n%s", h.log)
@@ -65,6 +66,7 @@ func (h *host) start(c controller.Config) {
 		h.t.Fatal(err)
 	}
 	h.agent = a
+	h.tune(a)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
@@ -29,6 +30,10 @@ type PortInspection struct {
 	Rules   []RuleInspection        // the port's own rules; none without an OpenFlow port
 	Drops   map[flows.Reason]uint64 // packets by reason, as counted so far
 	InForce bool                    // the switch has exactly the port's rules
+
+	// Quarantined says that nothing passes because the port floods. The flow that makes
+	// it so is one of Rules then.
+	Quarantined bool
 }
 
 // RuleInspection is a rule with its counter.
@@ -63,7 +68,9 @@ func Inspect(ctx context.Context, b *model.Bridge, profiles map[string]string, r
 		p := PortInspection{Row: row, Policy: model.Resolve(&t.config, profiles, row), Drops: map[flows.Reason]uint64{}}
 		id := flows.ParseVIFID(row.UUID)
 		if row.OFPort != 0 {
-			p.Rules = inspectRules(flows.Compile(flows.Port{VIF: id, InPort: row.OFPort, Policy: &p.Policy}), t, byKey)
+			var rules []flows.Rule
+			rules, p.Quarantined = compilePort(flows.Port{VIF: id, InPort: row.OFPort, Policy: &p.Policy}, byOwner[id])
+			p.Rules = inspectRules(rules, t, byKey)
 		}
 		p.InForce = row.OFPort != 0 && in.Switch == nil && len(byOwner[id]) == len(p.Rules)
 		for _, r := range p.Rules {
@@ -77,6 +84,16 @@ func Inspect(ctx context.Context, b *model.Bridge, profiles map[string]string, r
 		in.Ports = append(in.Ports, p)
 	}
 	return in
+}
+
+// compilePort returns the rules of a port, given its flows: whether it is quarantined is
+// up to the agent, and shows in the one flow that the switch itself will delete.
+func compilePort(port flows.Port, have []*openflow.Flow) (rules []flows.Rule, quarantined bool) {
+	for _, f := range have {
+		port.Quarantine = max(port.Quarantine, f.Timeout)
+	}
+	rules = flows.Compile(port)
+	return rules, slices.ContainsFunc(rules, func(r flows.Rule) bool { return r.Timeout > 0 })
 }
 
 // InForce reports whether the switch has exactly what OVSDB asks for on every port that

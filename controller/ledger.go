@@ -44,17 +44,21 @@ type vif struct {
 
 	sampled bool   // entries that count send samples too
 	meter   uint32 // that limits the samples; 0 for none
+
+	quarantine *quarantine // nil for none
 }
 
 // ledger remembers, for one bridge, what each port's inputs lead to. Its contents are
-// a function of the target and of what the switch refused: starting from an empty
-// ledger gives the same flows.
+// a function of the target, of the quarantines, and of what the switch refused: starting
+// from an empty ledger gives the same flows.
 type ledger struct {
 	target  *target
-	sampled bool // entries that count send samples too
+	sampled bool                   // entries that count send samples too
+	held    map[string]*quarantine // by Interface row UUID
 	shared  []flows.Entry
-	guarded int    // ports that aren't trusted
-	vifs    []*vif // parallel to target.bridge.Interfaces; never changed in place
+	guarded int                         // ports that aren't trusted
+	vifs    []*vif                      // parallel to target.bridge.Interfaces; never changed in place
+	limits  map[flows.VIFID]model.Flood // those of vifs; nil until they are asked for
 }
 
 // change is the flows that an update replaced, and what they were replaced by, with the
@@ -85,11 +89,11 @@ func (c *change) add(v *vif) {
 	}
 }
 
-// update brings the ledger to a target and returns what changed.
-func (l *ledger) update(t *target, sampled bool) (change, error) {
+// update brings the ledger to a target, with these quarantines, and returns what changed.
+func (l *ledger) update(t *target, sampled bool, held map[string]*quarantine) (change, error) {
 	var c change
 	all := l.target == nil || l.sampled != sampled || !sameConfig(l.target, t)
-	if !all && l.target.bridge == t.bridge {
+	if !all && l.target.bridge == t.bridge && maps.Equal(l.held, held) {
 		l.target = t
 		return c, nil
 	}
@@ -114,7 +118,7 @@ func (l *ledger) update(t *target, sampled bool) (change, error) {
 		if len(old) > 0 && !model.Before(row, old[0].row) {
 			was, old = old[0], old[1:]
 		}
-		if was != nil && !all && model.SameInput(was.row, row) {
+		if was != nil && !all && model.SameInput(was.row, row) && was.quarantine == held[row.UUID] {
 			next[i] = was.at(row)
 			continue
 		}
@@ -123,7 +127,7 @@ func (l *ledger) update(t *target, sampled bool) (change, error) {
 	for _, gone := range old {
 		c.drop(gone)
 	}
-	if err := compileAll(t, next, todo, sampled); err != nil {
+	if err := compileAll(t, next, todo, sampled, held); err != nil {
 		return c, err
 	}
 	for _, j := range todo {
@@ -132,13 +136,18 @@ func (l *ledger) update(t *target, sampled bool) (change, error) {
 		}
 		c.add(next[j.index])
 	}
-	l.shared, l.vifs, l.target, l.sampled = shared.entries, next, t, sampled
+	l.shared, l.vifs, l.target, l.sampled, l.held = shared.entries, next, t, sampled, held
 	l.guarded += c.guarded
+	l.limits = nil
 	return c, nil
 }
 
 // guarded reports whether a port isn't trusted.
 func (v *vif) guarded() bool { return v.policy != nil && v.policy.Mode != model.Trusted }
+
+// quarantined reports whether nothing of a port passes because it floods. One whose
+// flows the switch refused is blocked instead.
+func (v *vif) quarantined() bool { return v.quarantine != nil && v.refused == nil }
 
 // at returns what is known of a port with a row that asks for the same.
 func (v *vif) at(row *model.Interface) *vif {
@@ -169,7 +178,7 @@ func encode(rules []flows.Rule, t *target, sampled bool) ([]flows.Entry, error) 
 // sameConfig reports whether two targets differ in single ports at most.
 func sameConfig(a, b *target) bool {
 	return a.config.Default == b.config.Default && a.config.Action == b.config.Action &&
-		a.config.ActionSet == b.config.ActionSet && a.config.UnmarkedBlock == b.config.UnmarkedBlock &&
+		a.config.ActionSet == b.config.ActionSet && a.config.Flood == b.config.Flood && a.config.UnmarkedBlock == b.config.UnmarkedBlock &&
 		a.config.Name == b.config.Name && a.pipeline() == b.pipeline() && maps.Equal(a.profiles, b.profiles)
 }
 
@@ -181,13 +190,14 @@ type job struct {
 
 // compileAll compiles ports into next. Each is a function of its own input, so they are
 // shared out between the processors.
-func compileAll(t *target, next []*vif, todo []job, sampled bool) error {
+func compileAll(t *target, next []*vif, todo []job, sampled bool, held map[string]*quarantine) error {
 	workers := max(min(runtime.GOMAXPROCS(0), len(todo)/minShare), 1)
 	failed := make([]error, workers)
 	work := func(worker int) {
 		for n := worker; n < len(todo) && failed[worker] == nil; n += workers {
 			j := todo[n]
-			next[j.index], failed[worker] = compile(t, t.bridge.Interfaces[j.index], j.was, sampled)
+			row := t.bridge.Interfaces[j.index]
+			next[j.index], failed[worker] = compile(t, row, j.was, sampled, held[row.UUID])
 		}
 	}
 	var others sync.WaitGroup
@@ -204,9 +214,9 @@ const minShare = 64
 
 // compile resolves and compiles one port. Flows that the switch refused before are
 // not tried again: the port is blocked instead, until something else is asked for.
-func compile(t *target, row *model.Interface, was *vif, sampled bool) (*vif, error) {
+func compile(t *target, row *model.Interface, was *vif, sampled bool, q *quarantine) (*vif, error) {
 	policy := model.Resolve(&t.config, t.profiles, row)
-	v := &vif{row: row, policy: &policy, sampled: sampled}
+	v := &vif{row: row, policy: &policy, sampled: sampled, quarantine: q}
 	if err := v.compile(t); err != nil {
 		return nil, err
 	}
@@ -222,6 +232,9 @@ func (v *vif) compile(t *target) error {
 		return nil
 	}
 	port := flows.Port{VIF: flows.ParseVIFID(v.row.UUID), InPort: v.row.OFPort, Policy: v.policy}
+	if v.quarantine != nil {
+		port.Quarantine = v.quarantine.timeout
+	}
 	var err error
 	v.entries, err = encode(flows.Compile(port), t, v.sampled)
 	v.meter = 0
@@ -260,6 +273,21 @@ func (l *ledger) owner(cookie uint64) int {
 func (l *ledger) replace(i int, v *vif) {
 	l.vifs = slices.Clone(l.vifs) // reports show the old one
 	l.vifs[i] = v
+	l.limits = nil
+}
+
+// floodLimits returns the flood limits of the ports that have one.
+func (l *ledger) floodLimits() map[flows.VIFID]model.Flood {
+	if l.limits != nil {
+		return l.limits
+	}
+	l.limits = make(map[flows.VIFID]model.Flood)
+	for _, v := range l.vifs {
+		if limit := v.policy.FloodLimit(); limit > 0 {
+			l.limits[flows.ParseVIFID(v.row.UUID)] = limit
+		}
+	}
+	return l.limits
 }
 
 // meters reports whether some port's flows use a meter.

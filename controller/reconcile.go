@@ -27,7 +27,7 @@ func (w *worker) failModeChanged(t *target) bool {
 func (w *worker) program(ctx context.Context, t *target) error {
 	for {
 		flipped := w.failModeChanged(t)
-		c, err := w.ledger.update(t, w.sampling.enabled())
+		c, err := w.ledger.update(t, w.sampling.enabled(), w.floods.settle(time.Now(), t))
 		if err != nil {
 			return err
 		}
@@ -209,6 +209,7 @@ func (w *worker) release(ctx context.Context, t *target) error {
 		w.log.WithField("deleted", n).Info("bridge isn't guarded; flows removed")
 	}
 	w.ledger, w.released = ledger{}, true
+	w.floods.forget()
 	w.hangUp()
 	w.publish(&report{target: t, released: true})
 	return nil

@@ -60,7 +60,9 @@ func (r *samplingReader) sample(now time.Time, p *openflow.PacketIn) {
 		return
 	}
 	s := events.NewSample(r.vif(p), reason.String(), p.Passed, p.Frame)
-	r.drops.sampled(now, &s)
+	if reason != flows.Flood { // which says nothing of what the frame claims
+		r.drops.sampled(now, &s)
+	}
 	if e := r.fold.Sample(now, p.Cookie, s); e != nil {
 		r.drops.tell(e)
 	}

@@ -90,8 +90,16 @@ func (v *vif) count(s *metrics.BridgeState) {
 	case v.row.OFPort == 0:
 		s.States[string(model.StatePending)]++
 	default:
-		s.States[string(model.StateOf(v.policy))]++
+		s.States[string(v.state())]++
 	}
+}
+
+// state returns the state of a port whose flows the switch has confirmed.
+func (v *vif) state() model.State {
+	if v.quarantined() {
+		return model.StateQuarantined
+	}
+	return model.StateOf(v.policy)
 }
 
 // drops returns a counter for each reason that the port's flows count.

@@ -165,6 +165,9 @@ func (a *Agent) logStatus(t *target, row *model.Interface, s model.Status, set m
 		log.WithField("error", s.Error).Warn("VIF has metadata that can't be used")
 		return
 	}
+	if s.State == model.StateQuarantined {
+		return // its worker has said why
+	}
 	if s.State == model.StatePending {
 		log.Info("VIF waits for its OpenFlow port")
 		return
@@ -186,6 +189,12 @@ func statusOf(t *target, row *model.Interface, outcome *vif, r *report) (s model
 		return model.PendingStatus(outcome.policy, row, t.config.Problems), true
 	}
 	s = model.StatusOf(outcome.policy, outcome.row, t.config.Problems)
+	s.State = outcome.state()
+	if outcome.quarantined() {
+		s.Flood = outcome.quarantine.String()
+	} else {
+		s.Flood = outcome.policy.LastFlood(row)
+	}
 	if outcome.refused != nil {
 		// What the row asks for isn't in force.
 		s.Seq, s.HasSeq = row.ExternalIDs[model.KeyStatusSeq]

@@ -50,7 +50,7 @@ type Verification struct {
 // vifguard's is left. It changes nothing and needs no agent.
 func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, runDir string) (*Verification, error) {
 	t := newTarget(b, profiles)
-	v := &verifier{target: t, Verification: Verification{Config: t.config, Ports: len(b.Interfaces)}}
+	v := &verifier{target: t, Verification: Verification{Config: t.config, Ports: len(b.Interfaces)}, quarantined: make(map[*model.Interface]bool)}
 	if !t.config.Usable {
 		v.add(Difference{Kind: Unusable, Why: t.config.Problems.String()})
 		return &v.Verification, nil
@@ -89,7 +89,8 @@ func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 // verifier collects what differs on one bridge.
 type verifier struct {
 	Verification
-	target *target
+	target      *target
+	quarantined map[*model.Interface]bool
 }
 
 func (v *verifier) add(d Difference) { v.Differences = append(v.Differences, d) }
@@ -116,8 +117,9 @@ type wanted struct {
 	found bool
 }
 
-// wanted returns the flows that OVSDB asks for, in the order of ports and stages.
-func (v *verifier) wanted() ([]*wanted, error) {
+// wanted returns the flows that OVSDB asks for, in the order of ports and stages. Those
+// that there are show which ports are quarantined.
+func (v *verifier) wanted(have []openflow.Flow) ([]*wanted, error) {
 	if !v.Config.Guarded {
 		return nil, nil
 	}
@@ -135,13 +137,21 @@ func (v *verifier) wanted() ([]*wanted, error) {
 	if err := add(nil, flows.Shared()); err != nil {
 		return nil, err
 	}
+	timed := make(map[flows.VIFID][]*openflow.Flow)
+	for i := range have {
+		if id, _, own := flows.SplitCookie(have[i].Cookie); own && have[i].Timeout > 0 {
+			timed[id] = append(timed[id], &have[i])
+		}
+	}
 	for _, row := range v.target.bridge.Interfaces {
 		if row.OFPort == 0 {
 			continue
 		}
 		policy := model.Resolve(&v.target.config, v.target.profiles, row)
 		port := flows.Port{VIF: flows.ParseVIFID(row.UUID), InPort: row.OFPort, Policy: &policy}
-		if err := add(row, flows.Compile(port)); err != nil {
+		rules, quarantined := compilePort(port, timed[port.VIF])
+		v.quarantined[row] = quarantined
+		if err := add(row, rules); err != nil {
 			return nil, err
 		}
 	}
@@ -150,7 +160,7 @@ func (v *verifier) wanted() ([]*wanted, error) {
 
 // flows compares what there is with what is asked for.
 func (v *verifier) flows(have []openflow.Flow) error {
-	list, err := v.wanted()
+	list, err := v.wanted(have)
 	if err != nil {
 		return err
 	}
@@ -231,9 +241,12 @@ func (v *verifier) status(row *model.Interface) {
 		want = model.PendingStatus(&policy, row, v.Config.Problems)
 	default:
 		want = model.StatusOf(&policy, row, v.Config.Problems)
+		if v.quarantined[row] {
+			want.State = model.StateQuarantined
+		}
 	}
 	set, del := want.Changes(row)
-	for _, key := range []string{model.KeyStatusState, model.KeyStatusChecks, model.KeyStatusError, model.KeyStatusSeq} {
+	for _, key := range model.StatusKeys() {
 		have, ok := row.ExternalIDs[key]
 		d := Difference{Kind: Reported, Port: row, Why: "the agent hasn't reported it"}
 		if ok {

@@ -43,6 +43,7 @@ type worker struct {
 	changed func() // called after done was set
 
 	sampling *sampling // nil for none; only touched by run
+	floods   *floods   // only touched by run
 
 	// Below: only touched by run.
 	conn     *openflow.Conn
@@ -112,6 +113,12 @@ func (w *worker) wait(ctx context.Context, again <-chan time.Time) {
 		defer timer.Stop()
 		check = timer.C
 	}
+	var flood <-chan time.Time
+	if w.inSync && len(w.ledger.floodLimits()) > 0 {
+		timer := time.NewTimer(time.Until(w.floods.due()))
+		defer timer.Stop()
+		flood = timer.C
+	}
 	for {
 		// Flows that others keep changing may not keep the worker busy.
 		var disturbed <-chan struct{}
@@ -127,6 +134,7 @@ func (w *worker) wait(ctx context.Context, again <-chan time.Time) {
 		case <-ctx.Done():
 		case <-w.wake:
 		case <-again:
+		case <-flood:
 		case <-w.lost():
 			w.log.WithError(w.conn.Err()).Warn("OpenFlow session lost; flows stay as they are")
 			w.hangUp()
@@ -261,6 +269,11 @@ func (w *worker) achieve(ctx context.Context, t *target) error {
 			return err
 		}
 		w.checked = time.Now()
+	}
+	if w.inSync {
+		if err := w.floods.look(ctx, w.conn, &w.ledger); err != nil {
+			return err
+		}
 	}
 	if err := w.program(ctx, t); err != nil {
 		return err

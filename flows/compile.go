@@ -14,6 +14,10 @@ type Port struct {
 	VIF    VIFID
 	InPort uint32 // OpenFlow port number, never 0
 	Policy *model.Policy
+
+	// Quarantine is for how many seconds at most nothing passes, because the VIF floods;
+	// 0 when it isn't quarantined. A policy without a flood limit has no quarantine.
+	Quarantine uint16
 }
 
 // Compile returns the rules of one port in the order in which the switch tries them.
@@ -52,6 +56,9 @@ func (c *compiler) add(s Stage, priority uint16, m Match, a Actions, why string)
 func (c *compiler) checked() {
 	p := c.port.Policy
 	c.classify()
+	if c.port.Quarantine > 0 && p.FloodLimit() > 0 {
+		c.quarantine()
+	}
 	for _, mac := range p.MACs() {
 		c.add(StageMAC, prioAllow, Match{EthSrc: mac}, goTo(StageARP), "Ethernet source "+mac.String())
 		c.announcement(mac)
@@ -81,6 +88,14 @@ func (c *compiler) classify() {
 	if p.Allow.PriorityTag && !p.Allow.VLANTrunk {
 		c.add(StagePort, prioException, Match{VLAN: PriorityTagged}, load(blamed|uint32(flags|FlagTagOK), StageMAC), "one tag with VID 0 is lifted")
 	}
+}
+
+// quarantine refuses everything before any field but the port has been looked at, so that
+// frames which differ share a megaflow. It takes precedence over the policy, of which
+// nothing changes, and the switch ends it by itself should there be no agent to do so.
+func (c *compiler) quarantine() {
+	c.add(StagePort, prioGuard, Match{}, load(uint32(Flood)<<blameShift, StageDrop), "quarantined: too many frames a second were refused")
+	c.list.rules[len(c.list.rules)-1].Timeout = c.port.Quarantine
 }
 
 func flagIf(on bool, f Flags) Flags {
@@ -277,6 +292,9 @@ func (c *compiler) reasons() []Reason {
 	}
 	if p.Checks.IP() {
 		rs = append(rs, IP)
+	}
+	if p.FloodLimit() > 0 {
+		rs = append(rs, Flood)
 	}
 	return rs
 }

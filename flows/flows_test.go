@@ -41,9 +41,45 @@ func TestFlowsPerVIF(t *testing.T) {
 		{"mac,arp without addresses", []string{mac1, "port-security=mac,arp"}, 16},
 		{"strict, IPv4 only", []string{mac1, "port-security=mac,arp,ip", "allowed-addresses=192.0.2.1"}, 21},
 		{"strict, dual stack", []string{mac1, "port-security=mac,arp,ip", "allowed-addresses=192.0.2.1 2001:db8::1"}, 24},
+		{"a flood limit", []string{mac1, "port-security=mac", "port-security-flood=1000"}, 9},
+		{"a flood limit off", []string{mac1, "port-security=mac", "port-security-flood=off"}, 8},
+		{"a flood limit of an observed VIF", []string{mac1, "port-security=mac", "port-security-flood=1000", "port-security-action=observe"}, 8},
+		{"a flood limit without checks", []string{mac1, "port-security=off", "port-security-flood=1000"}, 1},
+		{"a flood limit of a blocked VIF", []string{mac1, "port-security=block", "port-security-flood=1000"}, 2},
 	} {
 		if got := len(compileIDs(test.ids...)); got != test.want {
 			t.Errorf("%s: %d flows, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+// A quarantine adds one rule, which comes before all others, looks at nothing but the port,
+// and goes by itself; whatever else the VIF has stays as it is.
+func TestQuarantine(t *testing.T) {
+	for _, test := range []struct {
+		flood string
+		more  int
+	}{{"1000", 1}, {"off", 0}} {
+		p := model.Resolve(&guarded, nil, &model.Interface{ExternalIDs: map[string]string{
+			"attached-mac": "52:54:00:00:00:01", "port-security": "mac", "port-security-allow": "priority-tag", "port-security-flood": test.flood}})
+		free := Compile(Port{VIF: 1, InPort: 7, Policy: &p})
+		rules := Compile(Port{VIF: 1, InPort: 7, Policy: &p, Quarantine: 15})
+		if more := len(rules) - len(free); more != test.more {
+			t.Fatalf("flood %s: %d rules more, want %d", test.flood, more, test.more)
+		}
+		for i, r := range rules[test.more:] {
+			if was, is := free[i].Text(Pipeline{}), r.Text(Pipeline{}); was != is {
+				t.Errorf("flood %s: %s becomes %s", test.flood, was, is)
+			}
+		}
+		const want = "cookie=0x7667000000000001,table=0,priority=40700,hard_timeout=15,in_port=7 actions=load:0xb0000->NXM_NX_REG15[0..31],goto_table:5"
+		if got := rules[0].Text(Pipeline{Exit: -1}); test.more > 0 && got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		for _, r := range free {
+			if r.Timeout != 0 || r.Stage == StagePort && r.Priority >= rules[0].Priority && test.more > 0 {
+				t.Errorf("flood %s: %s", test.flood, r.Text(Pipeline{}))
+			}
 		}
 	}
 }
@@ -69,6 +105,7 @@ func randomIDs(r *rand.Rand) []string {
 		"attached-mac=" + pick("52:54:00:00:00:01", "00:00:5e:00:01:01", "00:00:5e:00:02:01"),
 		"port-security=" + pick("auto", "mac", "mac,arp", "mac,arp,ip", "off", "block"),
 		"port-security-action=" + pick("enforce", "observe"),
+		"port-security-flood=" + pick("off", "1000"),
 		"port-security-allow=" + some("dhcp-server", "router", "priority-tag", "vlan-trunk", "ethertype:0x88cc"),
 		"allowed-addresses=" + some("192.0.2.1", "192.0.2.0/24", "2001:db8::1", "2001:db8::/64", "0.0.0.0/0"),
 		"allowed-address-pairs=" + some("192.0.2.1", "192.0.2.9@00:00:5e:00:01:01", "192.0.2.9@52:54:00:00:00:02",

@@ -20,10 +20,11 @@ const (
 	IP
 	Blocked
 	UnknownPort
+	Flood
 )
 
 var reasonNames = [...]string{
-	"", "mac", "vlan", "ethertype", "arp", "nd", "dhcp-server", "router", "ip", "blocked", "unknown-port",
+	"", "mac", "vlan", "ethertype", "arp", "nd", "dhcp-server", "router", "ip", "blocked", "unknown-port", "flood",
 }
 
 // String returns the reason's public name.
@@ -34,7 +35,8 @@ func (r Reason) String() string {
 	return fmt.Sprintf("reason-%d", uint8(r))
 }
 
-// Reasons returns the reasons that are counted per VIF, in the order of the stages.
+// Reasons returns the reasons that are counted per VIF, in the order of the stages,
+// and last those that are about a VIF as a whole.
 func Reasons() []Reason {
-	return []Reason{VLAN, MAC, EtherType, ARP, ND, DHCPServer, Router, IP, Blocked}
+	return []Reason{VLAN, MAC, EtherType, ARP, ND, DHCPServer, Router, IP, Blocked, Flood}
 }

@@ -22,6 +22,8 @@ type BridgeConfig struct {
 	Default       Checks   // default of its VIFs
 	Action        Action   // default of its VIFs
 	ActionSet     bool     // Action was asked for; without, it is Enforce
+	Flood         Flood    // default of its VIFs
+	FloodSet      bool     // Flood was asked for; without, it is off
 	UnmarkedBlock bool     // ports without any VIF key are blocked
 	FirstTable    uint8    // table of the first stage
 	ExitTable     int      // accepted packets are resubmitted there; -1 means NORMAL
@@ -43,6 +45,9 @@ func ResolveBridge(b *Bridge) BridgeConfig {
 	c.Default = parseChecks(KeyChecks, value, &c.Problems)
 	if v, ok := b.ExternalIDs[KeyAction]; ok {
 		c.Action, c.ActionSet = parseAction(KeyAction, v, &c.Problems), true
+	}
+	if v, ok := b.ExternalIDs[KeyFlood]; ok {
+		c.Flood, c.FloodSet = parseFlood(KeyFlood, v, &c.Problems), true
 	}
 	if v, ok := b.ExternalIDs[KeyUnmarked]; ok {
 		c.UnmarkedBlock = v == "block"

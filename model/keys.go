@@ -1,6 +1,9 @@
 package model
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Keys of Interface.external_ids that declare what a VIF may be.
 const (
@@ -11,12 +14,13 @@ const (
 	KeyChecks         = "port-security"         // which checks are on; on a Bridge: opts in and sets the default
 	KeyAction         = "port-security-action"  // enforce or observe; on a Bridge: the default
 	KeyAllow          = "port-security-allow"   // guards that are lifted
+	KeyFlood          = "port-security-flood"   // refused frames per second that lead to quarantine, or off; on a Bridge: the default
 	KeySeq            = "port-security-seq"     // echoed as KeyStatusSeq once in force
 	KeyProfile        = "port-profile"          // name of a profile in Open_vSwitch.external_ids
 )
 
-// Keys of Bridge.external_ids, beside [KeyChecks] and [KeyAction], which are the default
-// of its VIFs.
+// Keys of Bridge.external_ids, beside [KeyChecks], [KeyAction] and [KeyFlood], which are
+// the default of its VIFs.
 const (
 	KeyUnmarked   = "port-security-unmarked"    // block: ports without any VIF key are blocked
 	KeyFirstTable = "port-security-first-table" // OpenFlow table of the first stage
@@ -44,21 +48,21 @@ const (
 	KeyStatusChecks = "vifguard-checks"
 	KeyStatusError  = "vifguard-error"
 	KeyStatusSeq    = "vifguard-seq"
+	KeyStatusFlood  = "vifguard-flood" // when, for how long and why it was last quarantined
 )
 
-func isStatusKey(k string) bool {
-	switch k {
-	case KeyStatusState, KeyStatusChecks, KeyStatusError, KeyStatusSeq:
-		return true
-	}
-	return false
-}
+var statusKeys = [...]string{KeyStatusState, KeyStatusChecks, KeyStatusError, KeyStatusSeq, KeyStatusFlood}
+
+// StatusKeys returns the Interface keys that the agent writes.
+func StatusKeys() []string { return slices.Clone(statusKeys[:]) }
+
+func isStatusKey(k string) bool { return slices.Contains(statusKeys[:], k) }
 
 // InputKeys returns the Interface keys that make an interface a VIF.
 func InputKeys() []string {
 	return []string{
 		KeyAttachedMAC, KeyAttachedMACAlt, KeyAddresses, KeyPairs,
-		KeyChecks, KeyAction, KeyAllow, KeySeq, KeyProfile,
+		KeyChecks, KeyAction, KeyAllow, KeyFlood, KeySeq, KeyProfile,
 	}
 }
 

@@ -22,6 +22,7 @@ type Policy struct {
 	Checks   Checks // CheckNone unless Mode is Checked
 	Action   Action
 	Allow    Allow
+	Flood    Flood     // as asked for; [Policy.FloodLimit] is what counts
 	MAC      MAC       // the VIF's own MAC; zero when it has none that is usable
 	Bindings []Binding // sorted and without duplicates, the link-local ones included
 	Problems Problems  // metadata that couldn't be used
@@ -33,6 +34,7 @@ type Origins struct {
 	Mode   string // the reason for Mode and Checks
 	Action string
 	Allow  string
+	Flood  string
 	MAC    string
 }
 
@@ -73,7 +75,8 @@ func Resolve(bridge *BridgeConfig, profiles map[string]string, i *Interface) Pol
 	p := Policy{
 		Action:  s.action,
 		Allow:   s.allow,
-		Origins: Origins{Mode: s.checksOrigin, Action: s.actionOrigin, Allow: s.allowOrigin},
+		Flood:   s.flood,
+		Origins: Origins{Mode: s.checksOrigin, Action: s.actionOrigin, Allow: s.allowOrigin, Flood: s.floodOrigin},
 	}
 	macProblem := p.resolveMAC(i, &ps)
 	declared := declaredBindings(i, p.MAC, &ps)

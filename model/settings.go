@@ -11,6 +11,8 @@ type settings struct {
 	actionOrigin string
 	allow        Allow
 	allowOrigin  string
+	flood        Flood
+	floodOrigin  string
 }
 
 // unset returns settings in which nothing is set.
@@ -29,6 +31,9 @@ func (s settings) orElse(t settings) settings {
 	if s.allowOrigin == "" {
 		s.allow, s.allowOrigin = t.allow, t.allowOrigin
 	}
+	if s.floodOrigin == "" {
+		s.flood, s.floodOrigin = t.flood, t.floodOrigin
+	}
 	return s
 }
 
@@ -44,6 +49,9 @@ func ownSettings(i *Interface, ps *Problems) settings {
 	if v, ok := i.ExternalIDs[KeyAllow]; ok {
 		s.allow, s.allowOrigin = parseAllow(KeyAllow, v, ps), KeyAllow
 	}
+	if v, ok := i.ExternalIDs[KeyFlood]; ok {
+		s.flood, s.floodOrigin = parseFlood(KeyFlood, v, ps), KeyFlood
+	}
 	return s
 }
 
@@ -53,10 +61,13 @@ func bridgeSettings(b *BridgeConfig) settings {
 	if b.ActionSet {
 		s.action, s.actionOrigin = b.Action, originBridge
 	}
+	if b.FloodSet {
+		s.flood, s.floodOrigin = b.Flood, originBridge
+	}
 	return s
 }
 
-// profileSettings reads the words of a profile: checks=, action= and allow=.
+// profileSettings reads the words of a profile: checks=, action=, allow= and flood=.
 func profileSettings(name string, profiles map[string]string, ps *Problems) settings {
 	s := unset()
 	text, ok := profiles[name]
@@ -75,8 +86,10 @@ func profileSettings(name string, profiles map[string]string, ps *Problems) sett
 			s.action, s.actionOrigin = parseAction(key, value, ps), origin
 		case "allow":
 			s.allow, s.allowOrigin = parseAllow(key, value, ps), origin
+		case "flood":
+			s.flood, s.floodOrigin = parseFlood(key, value, ps), origin
 		default:
-			ps.add(key, w, "is not part of a profile (want words such as checks=mac,arp action=observe allow=router,dhcp-server)")
+			ps.add(key, w, "is not part of a profile (want words such as checks=mac,arp action=observe allow=router,dhcp-server flood=1000)")
 		}
 	}
 	return s

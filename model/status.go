@@ -11,20 +11,24 @@ type State string
 //	                            |  confirmed
 //	   +-----------+------------+-----------+
 //	enforced    observed       off       blocked
+//	   |  ^
+//	   v  |  it floods, and time heals
+//	quarantined
 //
-// A change of policy moves directly between the lower four; losing the OpenFlow port
-// leads back to pending.
+// A change of policy moves directly between all but pending; losing the OpenFlow port
+// leads back to that.
 const (
-	StateEnforced State = "enforced"
-	StateObserved State = "observed"
-	StateOff      State = "off"
-	StateBlocked  State = "blocked"
-	StatePending  State = "pending"
+	StateEnforced    State = "enforced"
+	StateObserved    State = "observed"
+	StateOff         State = "off"
+	StateBlocked     State = "blocked"
+	StateQuarantined State = "quarantined"
+	StatePending     State = "pending"
 )
 
 // States returns all states.
 func States() []State {
-	return []State{StateEnforced, StateObserved, StateOff, StateBlocked, StatePending}
+	return []State{StateEnforced, StateObserved, StateOff, StateBlocked, StateQuarantined, StatePending}
 }
 
 // Status is what the agent writes on one interface. An empty field means that the
@@ -35,9 +39,11 @@ type Status struct {
 	Error  string
 	Seq    string
 	HasSeq bool // Seq is present even when it is empty
+	Flood  string
 }
 
-// StateOf returns the state of a VIF whose policy the switch has confirmed.
+// StateOf returns the state of a VIF whose policy the switch has confirmed, and which
+// isn't quarantined.
 func StateOf(p *Policy) State {
 	switch p.Mode {
 	case Off:
@@ -54,9 +60,10 @@ func StateOf(p *Policy) State {
 	return StateEnforced
 }
 
-// StatusOf returns what is reported of a VIF whose policy the switch has confirmed.
+// StatusOf returns what is reported of a VIF whose policy the switch has confirmed, and
+// which isn't quarantined. What was said of its last quarantine stays.
 func StatusOf(p *Policy, i *Interface, bridge Problems) Status {
-	s := Status{State: StateOf(p), Checks: p.Checks.String(), Error: p.errorText(bridge)}
+	s := Status{State: StateOf(p), Checks: p.Checks.String(), Error: p.errorText(bridge), Flood: p.LastFlood(i)}
 	s.Seq, s.HasSeq = i.ExternalIDs[KeySeq]
 	return s
 }
@@ -64,9 +71,18 @@ func StatusOf(p *Policy, i *Interface, bridge Problems) Status {
 // PendingStatus returns what is reported of a VIF whose policy isn't in force yet.
 // Its sequence number stays what it was: that of the metadata in force before.
 func PendingStatus(p *Policy, i *Interface, bridge Problems) Status {
-	s := Status{State: StatePending, Error: p.errorText(bridge)}
+	s := Status{State: StatePending, Error: p.errorText(bridge), Flood: p.LastFlood(i)}
 	s.Seq, s.HasSeq = i.ExternalIDs[KeyStatusSeq]
 	return s
+}
+
+// LastFlood returns what an interface says of its last quarantine; "" for one that has no
+// flood limit any more.
+func (p *Policy) LastFlood(i *Interface) string {
+	if p.Flood == 0 {
+		return ""
+	}
+	return i.ExternalIDs[KeyStatusFlood]
 }
 
 func (p *Policy) errorText(bridge Problems) string {
@@ -92,5 +108,6 @@ func (s Status) Changes(i *Interface) (set map[string]string, del []string) {
 	want(KeyStatusChecks, s.Checks, s.Checks != "")
 	want(KeyStatusError, s.Error, s.Error != "")
 	want(KeyStatusSeq, s.Seq, s.HasSeq)
+	want(KeyStatusFlood, s.Flood, s.Flood != "")
 	return set, del
 }

@@ -25,6 +25,9 @@ func TestStatus(t *testing.T) {
 		{name: "seq", ids: ids(KeyAttachedMAC, ownMAC, KeySeq, "7", KeyStatusState, "enforced", KeyStatusChecks, "mac", KeyStatusSeq, "6"), set: ids(KeyStatusSeq, "7")},
 		{name: "empty seq", ids: ids(KeyAttachedMAC, ownMAC, KeySeq, "", KeyStatusState, "enforced", KeyStatusChecks, "mac"), set: ids(KeyStatusSeq, "")},
 		{name: "seq removed", ids: ids(KeyAttachedMAC, ownMAC, KeyStatusState, "enforced", KeyStatusChecks, "mac", KeyStatusSeq, "6"), del: []string{KeyStatusSeq}},
+		{name: "the last quarantine stays", ids: ids(KeyAttachedMAC, ownMAC, KeyFlood, "9", KeyStatusState, "enforced", KeyStatusChecks, "mac", KeyStatusFlood, "then")},
+		{name: "the last quarantine stays with a pending port", pending: true, ids: ids(KeyAttachedMAC, ownMAC, KeyFlood, "9", KeyStatusState, "pending", KeyStatusFlood, "then")},
+		{name: "the last quarantine goes with the limit", ids: ids(KeyAttachedMAC, ownMAC, KeyFlood, "off", KeyStatusState, "enforced", KeyStatusChecks, "mac", KeyStatusFlood, "then"), del: []string{KeyStatusFlood}},
 		{name: "pending keeps the old seq", pending: true, ids: ids(KeyAttachedMAC, ownMAC, KeySeq, "7", KeyStatusSeq, "6"), set: ids(KeyStatusState, "pending")},
 		{name: "pending has no seq of its own", pending: true, ids: ids(KeyAttachedMAC, ownMAC, KeySeq, "7"), set: ids(KeyStatusState, "pending")},
 	}

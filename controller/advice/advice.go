@@ -151,6 +151,9 @@ func (j *judge) rest(open bool, settled map[string]uint64) {
 		})
 	}
 	for _, reason := range slices.Sorted(maps.Keys(j.Drops)) {
+		if reason == "flood" {
+			continue // a quarantine drops good frames too: what led to it has another reason
+		}
 		if j.Drops[reason] > 0 && !slices.ContainsFunc(j.Claims, func(s events.Seen) bool { return s.Reason == reason }) && !j.blockedOnPurpose() {
 			j.add(Finding{
 				Verdict: Unknown, Reason: reason, What: "sent frames of which none was sampled",

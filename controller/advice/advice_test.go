@@ -242,7 +242,7 @@ func obey(t *testing.T, vifs []VIF, a Advice) {
 // What only counters tell of can't be judged, and isn't passed over.
 func TestUnknown(t *testing.T) {
 	v := vif("tap1", one, claim("arp", "spa=192.0.2.31"))
-	v.Drops = map[string]uint64{"ip": 7, "arp": 2, "nd": 0}
+	v.Drops = map[string]uint64{"ip": 7, "arp": 2, "nd": 0, "flood": 9}
 	v.Others = 12
 	a := NewHost([]VIF{v}, nil).Advise(&v)
 	compare(t, a, []string{"allow arp vifguard set tap1 --address 192.0.2.10,192.0.2.31", "unknown ip", "unknown any"})

@@ -33,6 +33,7 @@ type Metrics struct {
 	results   *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	drift     *prometheus.CounterVec
+	floods    *prometheus.CounterVec
 }
 
 // New returns a registry. state is called at each scrape, from any goroutine.
@@ -53,6 +54,10 @@ func New(version string, state func() State) *Metrics {
 			Namespace: namespace, Name: "drift_repaired_flows_total",
 			Help: "Flows that somebody else had deleted, changed or added, and that were repaired.",
 		}, bridge),
+		floods: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "quarantines_total",
+			Help: "Quarantines of VIFs that flooded with frames that are refused.",
+		}, bridge),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info",
@@ -60,7 +65,7 @@ func New(version string, state func() State) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.results, m.durations, m.drift, build, collector{state},
+	m.registry.MustRegister(m.results, m.durations, m.drift, m.floods, build, collector{state},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -75,6 +80,7 @@ type Bridge struct {
 	results  map[Result]prometheus.Counter
 	duration prometheus.Observer
 	drift    prometheus.Counter
+	floods   prometheus.Counter
 }
 
 // Bridge returns the counters of a bridge, whose series exist from then on.
@@ -83,6 +89,7 @@ func (m *Metrics) Bridge(name string) *Bridge {
 		results:  make(map[Result]prometheus.Counter),
 		duration: m.durations.WithLabelValues(name),
 		drift:    m.drift.WithLabelValues(name),
+		floods:   m.floods.WithLabelValues(name),
 	}
 	for _, r := range Results() {
 		b.results[r] = m.results.WithLabelValues(name, string(r))
@@ -96,6 +103,7 @@ func (m *Metrics) Forget(name string) {
 	m.results.DeletePartialMatch(by)
 	m.durations.DeletePartialMatch(by)
 	m.drift.DeletePartialMatch(by)
+	m.floods.DeletePartialMatch(by)
 }
 
 // Reconciled counts one reconciliation.
@@ -106,3 +114,6 @@ func (b *Bridge) Reconciled(r Result, took time.Duration) {
 
 // Repaired counts flows that had drifted.
 func (b *Bridge) Repaired(flows int) { b.drift.Add(float64(flows)) }
+
+// Quarantined counts one quarantine of a VIF.
+func (b *Bridge) Quarantined() { b.floods.Inc() }

@@ -157,7 +157,7 @@ func EveryRule() []flows.Rule {
 	bridge := &model.BridgeConfig{Name: "br0"}
 	rules := flows.Shared()
 	for i, ids := range []map[string]string{
-		{"attached-mac": "52:54:00:00:00:01", "port-security": "mac"},
+		{"attached-mac": "52:54:00:00:00:01", "port-security": "mac", "port-security-flood": "1000"},
 		{"attached-mac": "52:54:00:00:00:02", "port-security": "mac,arp", "allowed-addresses": "192.0.2.2 2001:db8::2", "port-security-allow": "priority-tag,router,dhcp-server"},
 		{"attached-mac": "52:54:00:00:00:03", "port-security": "mac,arp,ip", "allowed-addresses": "192.0.2.3 198.51.100.0/24 2001:db8:1::/48",
 			"allowed-address-pairs": "192.0.2.100@00:00:5e:00:01:07,2001:db8::100@00:00:5e:00:02:07,0.0.0.0/0,::/0@52:54:00:00:00:33", "port-security-allow": "ethertype:0x88cc"},
@@ -166,10 +166,9 @@ func EveryRule() []flows.Rule {
 		{"port-security": "off"},
 	} {
 		p := model.Resolve(bridge, nil, &model.Interface{Name: "p", ExternalIDs: ids})
-		rules = append(rules, flows.Compile(flows.Port{VIF: flows.VIFID(i + 1), InPort: uint32(i + 1), Policy: &p})...)
+		rules = append(rules, flows.Compile(flows.Port{VIF: flows.VIFID(i + 1), InPort: uint32(i + 1), Policy: &p, Quarantine: 15})...)
 	}
 	rules = append(rules, flows.Compile(flows.Port{InPort: 0xfffffffe, Policy: &model.Policy{Mode: model.Trusted}})...)
-	rules[len(rules)-1].Timeout = 15
 	return rules
 }
 

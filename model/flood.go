@@ -1,0 +1,50 @@
+package model
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Flood is how many frames a second the switch may refuse of a VIF before the VIF is
+// quarantined; 0 means that it never is.
+type Flood uint32
+
+// maxFlood is more than a guest can send through ovs-vswitchd's slow path.
+const maxFlood = 1_000_000
+
+// String returns the value of port-security-flood that means f.
+func (f Flood) String() string {
+	if f == 0 {
+		return floodOff
+	}
+	return strconv.FormatUint(uint64(f), 10)
+}
+
+const floodOff = "off"
+
+// parseFlood parses a value of port-security-flood. An unusable one counts as off: a
+// quarantine stops good frames too, so none is guessed.
+func parseFlood(key, value string, ps *Problems) Flood {
+	value = strings.TrimSpace(value)
+	if value == floodOff {
+		return 0
+	}
+	n, err := strconv.ParseUint(value, 10, 32)
+	if err != nil || n < 1 || n > maxFlood {
+		ps.add(key, value, "%s", floodValid)
+		return 0
+	}
+	return Flood(n)
+}
+
+var floodValid = fmt.Sprintf("is not valid (want off, or how many refused frames a second lead to quarantine, 1 to %d); off is used", maxFlood)
+
+// FloodLimit returns how many frames a second the switch may refuse before the VIF is
+// quarantined; 0 for a VIF that never is, because nothing of it is refused, or all.
+func (p *Policy) FloodLimit() Flood {
+	if p.Mode != Checked || p.Action != Enforce {
+		return 0
+	}
+	return p.Flood
+}
