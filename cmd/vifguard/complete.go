@@ -21,6 +21,7 @@ func words() map[string][]string {
 		"checks":     {"auto", "mac", "mac,arp", "mac,arp,ip", "off", "block"},
 		"action":     {"enforce", "observe"},
 		"allow":      {"dhcp-server", "router", "priority-tag", "vlan-trunk", "ethertype:0x"},
+		"flood":      {"off", "1000"},
 		"unmarked":   {"trust", "block"},
 		"log-level":  {"error", "warn", "info", "debug"},
 		"log-format": logFormats(),

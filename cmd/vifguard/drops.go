@@ -31,7 +31,7 @@ With -o json every line is an object:
 
   time      RFC 3339
   bridge    and port, uuid of the Interface row, vm and vm_name if there
-  reason    vlan, mac, ethertype, arp, nd, dhcp-server, router, ip, blocked, unknown-port
+  reason    vlan, mac, ethertype, arp, nd, dhcp-server, router, ip, blocked, flood, unknown-port
   passed    true with action observe
   eth_dst   destination
   claim     whom the frame says it is from: eth_src, vlans, ethertype, kind ("ARP probe",

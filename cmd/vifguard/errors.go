@@ -24,7 +24,7 @@ const (
 	exitPermission  = 4 // not allowed to talk to it
 	exitTimeout     = 5 // it didn't answer, or what was waited for didn't happen, in time
 	exitNotFound    = 6 // no such port, bridge or profile
-	exitBlocked     = 7 // wait: the port is settled, and blocked
+	exitBlocked     = 7 // wait: the port is settled, and blocked or quarantined
 	exitInterrupted = 130
 )
 
@@ -37,7 +37,7 @@ const exitHelp = `Exit codes:
   4  no permission to talk to it
   5  timeout: no answer, or what was waited for didn't happen
   6  no such port, bridge or profile
-  7  wait: the port is settled, and blocked`
+  7  wait: the port is settled, and blocked or quarantined`
 
 // coded is an error with an exit code. Its sentence replaces that of its cause.
 type coded struct {

@@ -65,7 +65,11 @@ func explain(out io.Writer, in *controller.Inspection, p *controller.PortInspect
 	if vm := p.Row.VMID(); vm != "" {
 		fmt.Fprintf(out, ", VM %s", vm)
 	}
-	fmt.Fprintf(out, "\n%s\n\n", verdict(&p.Policy))
+	fmt.Fprintf(out, "\n%s\n", verdict(&p.Policy))
+	if text := quarantineText(p); text != "" {
+		fmt.Fprintf(out, "Now nothing it sends passes: it is %s.\n", text)
+	}
+	fmt.Fprintln(out)
 	fmt.Fprintf(out, "In force: %s\n\n", inForce(in, p))
 	if err := explainPolicy(out, p); err != nil {
 		return err
@@ -106,6 +110,19 @@ func verdict(p *model.Policy) string {
 	return s
 }
 
+// quarantineText says why nothing of a port passes, and until when; "" for a port that
+// isn't quarantined.
+func quarantineText(p *controller.PortInspection) string {
+	last := p.Row.ExternalIDs[model.KeyStatusFlood]
+	switch {
+	case !p.Quarantined:
+		return ""
+	case last == "":
+		return "quarantined for a while"
+	}
+	return "quarantined for " + last
+}
+
 func inForce(in *controller.Inspection, p *controller.PortInspection) string {
 	state := orDash(p.Row.ExternalIDs[model.KeyStatusState])
 	switch {
@@ -128,6 +145,7 @@ func explainPolicy(out io.Writer, p *controller.PortInspection) error {
 		fmt.Fprintf(w, "action\t%s\t%s\n", policy.Action, orDefault(policy.Origins.Action))
 		fmt.Fprintf(w, "MAC\t%s\t%s\n", macText(policy), orDash(policy.Origins.MAC))
 		fmt.Fprintf(w, "guards lifted\t%s\t%s\n", orNone(policy.Allow.String()), orDefault(policy.Origins.Allow))
+		fmt.Fprintf(w, "flood limit\t%s\t%s\n", floodText(policy), orDefault(policy.Origins.Flood))
 		fmt.Fprintln(w)
 	}
 	if len(policy.Bindings) > 0 {
@@ -155,6 +173,17 @@ func macText(p *model.Policy) string {
 		return "none"
 	}
 	return p.MAC.String()
+}
+
+// floodText says from how many refused frames on a VIF is quarantined.
+func floodText(p *model.Policy) string {
+	switch {
+	case p.Flood == 0:
+		return p.Flood.String()
+	case p.FloodLimit() == 0:
+		return p.Flood.String() + "/s, without effect"
+	}
+	return p.Flood.String() + " refused frames/s"
 }
 
 func orDefault(s string) string {

@@ -28,6 +28,10 @@ type explanation struct {
 	MACFrom      string            `json:"mac_from,omitempty"`
 	Allow        string            `json:"allow,omitempty"` // guards lifted
 	AllowFrom    string            `json:"allow_from"`
+	Flood        string            `json:"flood"` // limit in refused frames per second, or off
+	FloodFrom    string            `json:"flood_from"`
+	Quarantined  bool              `json:"quarantined"`
+	Quarantine   string            `json:"quarantine,omitempty"` // the last one, as the agent reported it
 	Bindings     []bindingResult   `json:"bindings"`
 	Problems     []problemResult   `json:"problems"`
 	Drops        map[string]uint64 `json:"drops"`
@@ -66,7 +70,7 @@ var modeNames = map[model.Mode]string{
 func emptyExplanation(b *model.Bridge, row *model.Interface) explanation {
 	return explanation{
 		Bridge: b.Name, Port: row.Name, OpenFlowPort: row.OFPort, VM: row.VMID(),
-		Bindings: []bindingResult{}, Problems: []problemResult{}, Drops: map[string]uint64{}, Flows: []flowResult{},
+		Flood: model.Flood(0).String(), Bindings: []bindingResult{}, Problems: []problemResult{}, Drops: map[string]uint64{}, Flows: []flowResult{},
 	}
 }
 
@@ -91,6 +95,8 @@ func newExplanation(in *controller.Inspection, p *controller.PortInspection) exp
 		e.MAC, e.MACFrom = policy.MAC.String(), policy.Origins.MAC
 	}
 	e.Allow, e.AllowFrom = policy.Allow.String(), orDefault(policy.Origins.Allow)
+	e.Flood, e.FloodFrom = policy.Flood.String(), orDefault(policy.Origins.Flood)
+	e.Quarantined, e.Quarantine = p.Quarantined, p.Row.ExternalIDs[model.KeyStatusFlood]
 	for _, b := range policy.Bindings {
 		e.Bindings = append(e.Bindings, bindingResult{model.FormatPrefix(b.Prefix), b.MAC.String(), goodFor(b), b.Origin})
 	}

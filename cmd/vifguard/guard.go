@@ -16,7 +16,7 @@ import (
 )
 
 func newGuard(o *options) *cobra.Command {
-	var checks, action, unmarked string
+	var checks, action, flood, unmarked string
 	var firstTable, exitTable int
 	var secure, force bool
 	cmd := &cobra.Command{
@@ -32,6 +32,7 @@ other.
 		Example: `  vifguard guard br0                       check MACs; ARP, ND, IP where addresses are declared
   vifguard guard br0 --checks mac          check only MACs unless a VIF says otherwise
   vifguard guard br0 --action observe      count, don't drop (or: vifguard observe br0)
+  vifguard guard br0 --flood 1000          cut off VIFs while they flood
   vifguard guard br0 --unmarked block      block ports that say nothing
   vifguard guard br0 --secure              closed, not open, after a restart of ovs-vswitchd`,
 		Args: arguments(1, 1),
@@ -39,6 +40,9 @@ other.
 			set := map[string]string{model.KeyChecks: checks}
 			if cmd.Flags().Changed("action") {
 				set[model.KeyAction] = action
+			}
+			if cmd.Flags().Changed("flood") {
+				set[model.KeyFlood] = flood
 			}
 			if cmd.Flags().Changed("unmarked") {
 				set[model.KeyUnmarked] = unmarked
@@ -54,6 +58,7 @@ other.
 	}
 	cmd.Flags().StringVar(&checks, "checks", "auto", "default for VIFs without a key of their own: auto, mac, mac,arp, mac,arp,ip or block")
 	cmd.Flags().StringVar(&action, "action", "", "default for VIFs without a key of their own: enforce or observe")
+	cmd.Flags().StringVar(&flood, "flood", "", "default for VIFs without a key of their own: refused frames per second that lead to quarantine, or off")
 	cmd.Flags().StringVar(&unmarked, "unmarked", "", "ports without any vifguard key: trust or block")
 	cmd.Flags().IntVar(&firstTable, "first-table", 0, "OpenFlow table of the first stage")
 	cmd.Flags().IntVar(&exitTable, "exit-table", 0, "OpenFlow table that accepted packets go to instead of NORMAL")
@@ -150,7 +155,7 @@ func describeBridge(out io.Writer, b *model.Bridge, config *model.BridgeConfig, 
 
 // bridgeKeys are the keys of a bridge that release removes.
 func bridgeKeys() []string {
-	return []string{model.KeyChecks, model.KeyAction, model.KeyUnmarked, model.KeyFirstTable, model.KeyExitTable}
+	return []string{model.KeyChecks, model.KeyAction, model.KeyFlood, model.KeyUnmarked, model.KeyFirstTable, model.KeyExitTable}
 }
 
 func newRelease(o *options) *cobra.Command {

@@ -25,7 +25,8 @@ func vifFlags() []vifFlag {
 		{"checks", model.KeyChecks, "auto, mac, mac,arp, mac,arp,ip, off or block", false},
 		{"action", model.KeyAction, "enforce or observe", false},
 		{"allow", model.KeyAllow, "guard to lift: dhcp-server, router, priority-tag, vlan-trunk or ethertype:0xNNNN", true},
-		{"profile", model.KeyProfile, "profile to take checks, action and allow from", false},
+		{"flood", model.KeyFlood, "refused frames per second that lead to quarantine, or off", false},
+		{"profile", model.KeyProfile, "profile to take checks, action, allow and flood from", false},
 		{"seq", model.KeySeq, "string that the agent echoes as vifguard-seq once this is in force", false},
 	}
 }
@@ -42,7 +43,8 @@ commas. When any value is bad nothing is written.`,
   vifguard set tap1 --pair 192.0.2.100                        a failover IP
   vifguard set tap1 --pair 192.0.2.100@00:00:5e:00:01:07      the same by VRRP
   vifguard set fw1 --checks mac,arp                           a firewall: any IP source
-  vifguard set tap1 --action observe                          count, don't drop`,
+  vifguard set tap1 --action observe                          count, don't drop
+  vifguard set tap1 --flood 1000                              cut off while it floods`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set := make(map[string]string)

@@ -30,6 +30,8 @@ type vifStatus struct {
 	Addresses  []string          `json:"addresses"`
 	Drops      map[string]uint64 `json:"drops"` // packets by reason; with action observe those that would have been dropped
 	Error      string            `json:"error,omitempty"`
+
+	Quarantine string `json:"quarantine,omitempty"` // the last one, as the agent reported it
 }
 
 func newStatus(o *options) *cobra.Command {
@@ -175,7 +177,7 @@ func describe(in *controller.Inspection, p *controller.PortInspection) vifStatus
 		Checks: p.Policy.Checks.String(), ChecksFrom: p.Policy.Origins.Mode,
 		Action: p.Policy.Action.String(), ActionFrom: orDefault(p.Policy.Origins.Action),
 		Addresses: addresses(&p.Policy), Drops: map[string]uint64{},
-		Error: p.Policy.Problems.String(),
+		Error: p.Policy.Problems.String(), Quarantine: p.Row.ExternalIDs[model.KeyStatusFlood],
 	}
 	if s.State == "" {
 		s.State = "unknown"
@@ -196,6 +198,9 @@ func describe(in *controller.Inspection, p *controller.PortInspection) vifStatus
 	}
 	if !p.InForce && in.Switch == nil && in.Config.Usable && s.Error == "" && p.Row.OFPort != 0 {
 		s.Error = "the switch doesn't have this policy (is the agent running?)"
+	}
+	if s.Error == "" {
+		s.Error = quarantineText(p)
 	}
 	return s
 }
@@ -269,7 +274,7 @@ func stateColour(heading, cell string) string {
 	switch model.State(cell) {
 	case model.StateEnforced:
 		return green
-	case model.StateBlocked:
+	case model.StateBlocked, model.StateQuarantined:
 		return red
 	case model.StateOff:
 		return ""

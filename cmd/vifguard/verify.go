@@ -57,7 +57,7 @@ It prints "-" for what is asked for and "+" for what there is, and whose it is:
   unexpected  a flow of vifguard's that nothing asks for
   foreign     a flow of somebody else takes precedence over the checks
   fragments   the switch's fragment mode blinds the guards
-  status      a status key (vifguard-state, -checks, -error, -seq) says something else
+  status      a status key (vifguard-state, -checks, -error, -seq, -flood) says something else
   unusable    the bridge's own metadata can't be used
 
 Exit codes: 0 everything agrees; 1 something differs; 3, 4 or 5 a switch can't be read.`,

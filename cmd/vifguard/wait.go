@@ -53,8 +53,8 @@ wait for until one is written. Metadata that is written while it waits counts; u
 to be sure that it is yours.
 
 Exit codes: 0 the policy is in force; 1 it is, but its state isn't one of --state;
-7 the port is blocked, and --state doesn't name that; 5 timeout. The message says what
-it was waiting for and what the state was.`,
+7 the port is blocked or quarantined, and --state doesn't name that; 5 timeout. The
+message says what it was waiting for and what the state was.`,
 		Example: `  vifguard wait tap1                             in a hook, after the port was plugged
   vifguard set tap1 --address 192.0.2.10 --seq 7 && vifguard wait tap1 --seq 7
   vifguard wait tap1 --state enforced --timeout 1m
@@ -85,14 +85,14 @@ it was waiting for and what the state was.`,
 		},
 	}
 	cmd.Flags().StringVar(&w.seq, "seq", "", "sequence number to wait for (default: the port's port-security-seq)")
-	cmd.Flags().StringSliceVar(&w.states, "state", []string{"enforced", "observed", "off"}, "states that will do: enforced, observed, off, blocked")
+	cmd.Flags().StringSliceVar(&w.states, "state", []string{"enforced", "observed", "off"}, "states that will do: enforced, observed, off, blocked, quarantined")
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait, once connected to ovsdb-server")
 	cmd.Flags().StringVarP(&format, "output", "o", "text", outputUsage)
 	return cmd
 }
 
 func (w *waitFor) check(cmd *cobra.Command, timeout time.Duration) error {
-	valid := []string{string(model.StateEnforced), string(model.StateObserved), string(model.StateOff), string(model.StateBlocked)}
+	valid := []string{string(model.StateEnforced), string(model.StateObserved), string(model.StateOff), string(model.StateBlocked), string(model.StateQuarantined)}
 	for _, s := range w.states {
 		if !slices.Contains(valid, s) {
 			return usageError(cmd, "--state: %q is not a settled state (want %s)", s, strings.Join(valid, ", "))
@@ -156,11 +156,16 @@ func (s *session) look(w *waitFor) (waitResult, error) {
 	case !p.InForce:
 		r.Waiting = waitingForSwitch
 		return r, nil
+	case p.Quarantined != (r.State == string(model.StateQuarantined)):
+		r.Waiting = "the agent to report that a quarantine has begun or ended"
+		return r, nil
 	}
 	r.Settled = true
 	switch {
 	case slices.Contains(w.states, r.State):
 		return r, nil
+	case r.State == string(model.StateQuarantined):
+		return r, fail(exitBlocked, "%s is quarantined for %s: nothing it sends passes%s", w.port, row.ExternalIDs[model.KeyStatusFlood], r.errorText())
 	case r.State == string(model.StateBlocked):
 		return r, fail(exitBlocked, "%s is blocked (%s): nothing it sends passes%s", w.port, policy.Origins.Mode, r.errorText())
 	}
@@ -174,6 +179,9 @@ func (w *waitFor) waiting(config *model.BridgeConfig, policy *model.Policy, row 
 		want.Seq, want.HasSeq = w.seq, true
 	}
 	state := row.ExternalIDs[model.KeyStatusState]
+	if state == string(model.StateQuarantined) && policy.FloodLimit() > 0 {
+		want.State = model.StateQuarantined // by what it sends
+	}
 	switch {
 	case !config.Guarded:
 		return fmt.Sprintf("bridge %s to be guarded (vifguard guard %s)", config.Name, config.Name)

@@ -98,7 +98,7 @@ func TestWaitLooksAtTheSwitch(t *testing.T) {
 func TestWaitUsage(t *testing.T) {
 	c := newConsole(t)
 	c.fails(exitUsage, "an argument is missing", "wait")
-	c.fails(exitUsage, `"pending" is not a settled state (want enforced, observed, off, blocked)`, "wait", "tap1", "--state", "pending")
+	c.fails(exitUsage, `"pending" is not a settled state (want enforced, observed, off, blocked, quarantined)`, "wait", "tap1", "--state", "pending")
 	c.fails(exitUsage, "is no time to wait", "wait", "tap1", "--timeout", "0s")
 	c.fails(exitUsage, "-o: \"xml\" is not a format (want text or json)", "wait", "tap1", "-o", "xml")
 }

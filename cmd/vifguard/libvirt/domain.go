@@ -48,7 +48,7 @@ type attribute struct{ name, key string }
 func attributes() []attribute {
 	return []attribute{
 		{"addresses", model.KeyAddresses}, {"pairs", model.KeyPairs}, {"checks", model.KeyChecks},
-		{"action", model.KeyAction}, {"allow", model.KeyAllow},
+		{"action", model.KeyAction}, {"allow", model.KeyAllow}, {"flood", model.KeyFlood},
 	}
 }
 
