@@ -124,10 +124,9 @@ func (h *host) forget(ctx context.Context) error {
 	if _, err := h.count.waitFlows(ctx, 0); err != nil {
 		return err
 	}
-	keys := []string{model.KeyStatusState, model.KeyStatusChecks, model.KeyStatusError, model.KeyStatusSeq}
 	err := h.db.transact(ctx, map[string]any{
 		"op": "mutate", "table": "Interface", "where": []any{},
-		"mutations": [][]any{{"external_ids", "delete", ovsSet(keys)}},
+		"mutations": [][]any{{"external_ids", "delete", ovsSet(model.StatusKeys())}},
 	})
 	if err != nil {
 		return err
