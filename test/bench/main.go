@@ -133,7 +133,7 @@ func chosen(only string) ([]section, error) {
 func newBench(r *report, o options) (*bench, error) {
 	b := &bench{
 		report: r, program: o.program, profiles: o.profiles,
-		rounds: 5, changes: 300, plugs: 1000, ovn: o.ovn,
+		rounds: 5, changes: 200, plugs: 1000, ovn: o.ovn,
 		idle: 30 * time.Second, bursts: 15, burst: 300 * time.Millisecond, flood: 3 * time.Second,
 	}
 	if o.ovn < 1 {
