@@ -65,6 +65,7 @@ type Agent struct {
 	workers map[string]*running // by bridge name
 	told    map[string]*told    // by bridge name
 	retry   retry               // of writing status
+	started bool                // everything was told once
 	drops   *drops
 
 	floodTimes floodTimes

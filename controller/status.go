@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"math"
+	"runtime/debug"
 	"time"
 
 	"github.com/vifguard/vifguard/model"
@@ -108,6 +109,10 @@ func (a *Agent) tell(ctx context.Context, host *model.Host) <-chan time.Time {
 			return time.After(a.retry.next(maxRetry))
 		}
 		a.retry = retry{}
+	} else if reported && !a.started {
+		// Starting takes several times the memory that goes on being used.
+		a.started = true
+		debug.FreeOSMemory()
 	}
 	a.told = next
 	if again == math.MaxInt64 {
