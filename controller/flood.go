@@ -160,7 +160,7 @@ func (f *floods) due() time.Time {
 // look asks the switch what it has refused, and begins quarantines. Only a session that
 // is lost is an error.
 func (f *floods) look(ctx context.Context, conn *openflow.Conn, l *ledger) error {
-	if len(l.floodLimits()) == 0 || time.Now().Before(f.next) {
+	if len(l.limits) == 0 || time.Now().Before(f.next) {
 		return nil
 	}
 	if f.conn != conn {
@@ -197,7 +197,7 @@ func (f *floods) measure(ctx context.Context, l *ledger) (map[flows.VIFID]float6
 	total, err := f.conn.Matched(ctx, table)
 	var flooding map[flows.VIFID]float64
 	if err == nil {
-		flooding, err = f.meter.look(time.Now(), total, l.floodLimits(), func() (map[flows.VIFID]uint64, error) {
+		flooding, err = f.meter.look(time.Now(), total, l.limits, func() (map[flows.VIFID]uint64, error) {
 			list, err := f.conn.TableFlows(ctx, table, flows.CookiePrefix, flows.CookieMask)
 			return refused(list), err
 		})

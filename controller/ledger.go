@@ -58,7 +58,7 @@ type ledger struct {
 	shared  []flows.Entry
 	guarded int                         // ports that aren't trusted
 	vifs    []*vif                      // parallel to target.bridge.Interfaces; never changed in place
-	limits  map[flows.VIFID]model.Flood // those of vifs; nil until they are asked for
+	limits  map[flows.VIFID]model.Flood // how much may be refused, of ports that have a limit
 }
 
 // change is the flows that an update replaced, and what they were replaced by, with the
@@ -66,13 +66,15 @@ type ledger struct {
 type change struct {
 	old, new             []flows.Entry
 	oldMeters, newMeters []uint32
-	guarded              int // how many more ports aren't trusted
+	guarded              int                         // how many more ports aren't trusted
+	limits               map[flows.VIFID]model.Flood // limits that changed; 0 for none any more
 }
 
 func (c *change) drop(v *vif) {
 	c.old = append(c.old, v.entries...)
 	if v.guarded() {
 		c.guarded--
+		c.limit(v, 0)
 	}
 	if v.meter != 0 {
 		c.oldMeters = append(c.oldMeters, v.meter)
@@ -83,10 +85,23 @@ func (c *change) add(v *vif) {
 	c.new = append(c.new, v.entries...)
 	if v.guarded() {
 		c.guarded++
+		c.limit(v, v.policy.FloodLimit())
 	}
 	if v.meter != 0 {
 		c.newMeters = append(c.newMeters, v.meter)
 	}
+}
+
+// limit notes the flood limit that a port has from now on, if that or the one it had is
+// worth a note.
+func (c *change) limit(v *vif, limit model.Flood) {
+	if limit == 0 && v.policy.FloodLimit() == 0 {
+		return
+	}
+	if c.limits == nil {
+		c.limits = make(map[flows.VIFID]model.Flood)
+	}
+	c.limits[flows.ParseVIFID(v.row.UUID)] = limit
 }
 
 // update brings the ledger to a target, with these quarantines, and returns what changed.
@@ -138,7 +153,14 @@ func (l *ledger) update(t *target, sampled bool, held map[string]*quarantine) (c
 	}
 	l.shared, l.vifs, l.target, l.sampled, l.held = shared.entries, next, t, sampled, held
 	l.guarded += c.guarded
-	l.limits = nil
+	if l.limits == nil {
+		l.limits = make(map[flows.VIFID]model.Flood)
+	}
+	for id, limit := range c.limits {
+		if l.limits[id] = limit; limit == 0 {
+			delete(l.limits, id)
+		}
+	}
 	return c, nil
 }
 
@@ -269,25 +291,11 @@ func (l *ledger) owner(cookie uint64) int {
 	return slices.IndexFunc(l.vifs, func(v *vif) bool { return id != 0 && flows.ParseVIFID(v.row.UUID) == id })
 }
 
-// replace puts another port in the place of one.
+// replace puts what is left of a port that the switch refused in its place.
 func (l *ledger) replace(i int, v *vif) {
 	l.vifs = slices.Clone(l.vifs) // reports show the old one
 	l.vifs[i] = v
-	l.limits = nil
-}
-
-// floodLimits returns the flood limits of the ports that have one.
-func (l *ledger) floodLimits() map[flows.VIFID]model.Flood {
-	if l.limits != nil {
-		return l.limits
-	}
-	l.limits = make(map[flows.VIFID]model.Flood)
-	for _, v := range l.vifs {
-		if limit := v.policy.FloodLimit(); limit > 0 {
-			l.limits[flows.ParseVIFID(v.row.UUID)] = limit
-		}
-	}
-	return l.limits
+	delete(l.limits, flows.ParseVIFID(v.row.UUID))
 }
 
 // meters reports whether some port's flows use a meter.

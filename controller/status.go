@@ -129,13 +129,17 @@ func (t *told) news(before *told) (list []int) {
 	all := t.problems != before.problems
 	rows, outcomes := before.bridge.Interfaces, before.outcomes
 	for i, row := range t.bridge.Interfaces {
-		for len(rows) > 0 && model.Before(rows[0], row) {
+		// Most rows are the ones of before. Reading any of them takes longer than the rest.
+		for len(rows) > 0 && rows[0] != row && model.Before(rows[0], row) {
 			rows, outcomes = rows[1:], outcomes[1:]
 		}
 		same := false
-		if len(rows) > 0 && !model.Before(row, rows[0]) {
-			_, waits := before.waits[row.UUID]
-			same = !waits && rows[0] == row && outcomes[0] == t.outcomes[i] && (outcomes[0] != nil || t.report == before.report)
+		if len(rows) > 0 && (rows[0] == row || !model.Before(row, rows[0])) {
+			same = rows[0] == row && outcomes[0] == t.outcomes[i] && (outcomes[0] != nil || t.report == before.report)
+			if len(before.waits) > 0 && same {
+				_, waits := before.waits[row.UUID]
+				same = !waits
+			}
 			rows, outcomes = rows[1:], outcomes[1:]
 		}
 		if all || !same {

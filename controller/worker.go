@@ -114,7 +114,7 @@ func (w *worker) wait(ctx context.Context, again <-chan time.Time) {
 		check = timer.C
 	}
 	var flood <-chan time.Time
-	if w.inSync && len(w.ledger.floodLimits()) > 0 {
+	if w.inSync && len(w.ledger.limits) > 0 {
 		timer := time.NewTimer(time.Until(w.floods.due()))
 		defer timer.Stop()
 		flood = timer.C
