@@ -18,15 +18,16 @@ func TestTrafficCountsEveryFrame(t *testing.T) {
 	sink := sw.MustGuest("br0", lab.GuestOptions{Name: "sink", MAC: lab.MustMAC("52:54:00:00:00:99"), Quiet: true})
 	sw.MustOfctl("add-flow", "br0", "dl_type=0x88b5,actions=drop")
 	frame := func(etherType uint16) []byte { return lab.Pad(lab.Ether(sink.MAC, mac, etherType)) }
+	// Slow enough that the switch may be kept waiting for a while.
 	traffic, err := sw.StartTraffic(sink.NIC,
-		lab.Stream{Kind: "passes", From: a.NIC, Frame: frame(0x0800), Rate: 2000},
-		lab.Stream{Kind: "dropped", From: a.NIC, Frame: frame(0x88b5), Rate: 1000, Spoofed: true})
+		lab.Stream{Kind: "passes", From: a.NIC, Frame: frame(0x0800), Rate: 400},
+		lab.Stream{Kind: "dropped", From: a.NIC, Frame: frame(0x88b5), Rate: 200, Spoofed: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	flowing := func() {
 		t.Helper()
-		if err := traffic.Flowing(t.Context(), 1000); err != nil {
+		if err := traffic.Flowing(t.Context(), 300); err != nil {
 			t.Fatal(err)
 		}
 	}
