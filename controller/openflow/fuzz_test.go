@@ -78,7 +78,7 @@ func FuzzMessages(f *testing.F) {
 			_, _ = parseMeterFeatures(body)
 		}
 		if body, _, err := parseMultipart(m, of.MultipartType_Table); err == nil {
-			_, _, _ = parseTableStats(body, 5)
+			_, _ = parseTableStats(body)
 		}
 		_ = parseError(m).Error()
 		_, _ = parseBundleControl(m)

@@ -182,7 +182,7 @@ func FuzzParse(f *testing.F) {
 			_, _ = parseBundleControl(m)
 			_, _ = parseConfig(m)
 			_, _ = parseFlowUpdates(m)
-			_, _, _ = parseTableStats(m, 5)
+			_, _ = parseTableStats(m)
 			_ = isMonitorGap(m)
 		}
 	})

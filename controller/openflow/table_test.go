@@ -3,6 +3,7 @@ package openflow
 import (
 	"encoding/binary"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,9 +40,20 @@ func TestParseTableStats(t *testing.T) {
 		{"cut in its second table", both[:len(both)-1], 0, false, true},
 		{"a byte too many", append(both, 5), 0, false, true},
 	} {
-		matched, found, err := parseTableStats(test.body, 5)
+		list, err := parseTableStats(test.body)
+		var matched uint64
+		i := slices.IndexFunc(list, func(s TableStats) bool { return s.Table == 5 })
+		found := i >= 0
+		if found {
+			matched = list[i].Matched
+		}
 		if matched != test.matched || found != test.found || (err != nil) != test.fails {
 			t.Errorf("%s: %d, %v, %v", test.name, matched, found, err)
+		}
+		for _, s := range list {
+			if s.Flows != 9 {
+				t.Errorf("%s: table %d has %d flows", test.name, s.Table, s.Flows)
+			}
 		}
 	}
 }

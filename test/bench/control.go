@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
@@ -17,10 +18,10 @@ import (
 type host struct {
 	*bench
 	sw    *lab.Switch
-	db    *database // writes
-	other *database // sees what is written
-	seen  chan seen // what other saw of VIFs' external_ids
-	count *prober
+	db    *database      // writes
+	other *database      // sees what is written
+	seen  chan seen      // what other saw of VIFs' external_ids
+	count *openflow.Conn // counts flows
 	agent *daemon
 }
 
@@ -59,7 +60,7 @@ func (b *bench) newHost(ctx context.Context) (_ *host, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h.count, err = newProber(h.sw.Mgmt(bridge))
+	h.count, err = openflow.Dial(ctx, h.sw.Mgmt(bridge))
 	return h, err
 }
 
@@ -71,7 +72,7 @@ func (h *host) close() error {
 		}
 	}
 	if h.count != nil {
-		h.count.close()
+		h.count.Close()
 	}
 	return h.sw.Stop()
 }
@@ -121,7 +122,7 @@ func (h *host) forget(ctx context.Context) error {
 	if _, err := h.sw.Ofctl("del-flows", bridge); err != nil {
 		return err
 	}
-	if _, err := h.count.waitFlows(ctx, 0); err != nil {
+	if _, err := h.waitFlows(ctx, 0); err != nil {
 		return err
 	}
 	err := h.db.transact(ctx, map[string]any{
@@ -225,7 +226,7 @@ func (h *host) coldStart(ctx context.Context, n int) (float64, error) {
 		if _, err := h.sw.Ofctl("--bundle", "add-flows", bridge, file); err != nil {
 			return 0, err
 		}
-		end, err := h.count.waitFlows(ctx, want)
+		end, err := h.waitFlows(ctx, want)
 		if err != nil {
 			return 0, err
 		}
@@ -242,7 +243,7 @@ func (h *host) coldStart(ctx context.Context, n int) (float64, error) {
 		if i == h.rounds-1 {
 			profiled = h.profile(ctx, fmt.Sprintf("cold-start-%d", n), time.Duration(median(peer)+1)*time.Second)
 		}
-		if end, err = h.count.waitFlows(ctx, want); err != nil {
+		if end, err = h.waitFlows(ctx, want); err != nil {
 			return 0, fmt.Errorf("%w\n%s", err, h.agent.tail())
 		}
 		own = append(own, end.Sub(begin).Seconds())

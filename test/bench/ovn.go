@@ -268,7 +268,7 @@ func (r *rivals) starting(ctx context.Context) error {
 		if _, err := r.sw.Ofctl("--bundle", "add-flows", bridge, file); err != nil {
 			return err
 		}
-		end, err := r.count.waitFlows(ctx, want)
+		end, err := r.waitFlows(ctx, want)
 		if err != nil {
 			return err
 		}
@@ -281,7 +281,7 @@ func (r *rivals) starting(ctx context.Context) error {
 		if err := r.startAgent(); err != nil {
 			return err
 		}
-		if end, err = r.count.waitFlows(ctx, want); err != nil {
+		if end, err = r.waitFlows(ctx, want); err != nil {
 			return err
 		}
 		own = append(own, end.Sub(begin).Seconds())
@@ -321,7 +321,7 @@ func (r *rivals) declaring(ctx context.Context) error {
 		if err := r.db.transact(ctx, declare(r.n, nil)...); err != nil {
 			return err
 		}
-		if _, err := r.count.waitFlows(ctx, undeclared); err != nil {
+		if _, err := r.waitFlows(ctx, undeclared); err != nil {
 			return err
 		}
 		if err := r.settle(ctx); err != nil {

@@ -27,7 +27,7 @@ func (b *bench) plugging(ctx context.Context) (err error) {
 	if err := h.startAgent(); err != nil {
 		return err
 	}
-	if _, err := h.count.waitFlows(ctx, len(rulesOf(0))); err != nil {
+	if _, err := h.waitFlows(ctx, len(rulesOf(0))); err != nil {
 		return err
 	}
 	var total, own, peer []time.Duration
