@@ -69,6 +69,17 @@ func Claims(ctx context.Context, path string) (events.Report, error) {
 	return r, nil
 }
 
+// CPUProfile profiles the agent for some seconds and writes what "go tool pprof" reads.
+func CPUProfile(ctx context.Context, path string, seconds int, w io.Writer) error {
+	body, err := get(ctx, path, fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds))
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_, err = io.Copy(w, body)
+	return err
+}
+
 // get asks the agent. The caller closes the answer.
 func get(ctx context.Context, path, request string) (io.ReadCloser, error) {
 	t := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

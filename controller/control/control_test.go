@@ -229,4 +229,8 @@ func TestProfiles(t *testing.T) {
 			t.Errorf("%s: %.200q, %v, want %q", request, text, err, want)
 		}
 	}
+	var profile strings.Builder
+	if err := CPUProfile(t.Context(), path, 1, &profile); err != nil || !strings.HasPrefix(profile.String(), "\x1f\x8b") {
+		t.Errorf("%.20q, %v", profile.String(), err)
+	}
 }

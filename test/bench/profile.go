@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/vifguard/vifguard/controller/control"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -31,24 +29,7 @@ func (h *host) profile(ctx context.Context, name string, d time.Duration) (wait 
 	}
 }
 
-func (h *host) fetchProfile(ctx context.Context, name string, d time.Duration) (err error) {
-	socket := filepath.Join(h.sw.Dir, agentSocket)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	}}}
-	var answer *http.Response
-	err = lab.WaitUntil(ctx, "the agent answers", func() (bool, error) {
-		answer, err = client.Get(fmt.Sprintf("http://agent/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))))
-		return err == nil, nil
-	})
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return errors.New(answer.Status)
-	}
+func (h *host) fetchProfile(ctx context.Context, name string, d time.Duration) error {
 	if err := os.MkdirAll(h.profiles, 0o755); err != nil {
 		return err
 	}
@@ -56,6 +37,14 @@ func (h *host) fetchProfile(ctx context.Context, name string, d time.Duration) (
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, answer.Body)
+	socket := filepath.Join(h.sw.Dir, agentSocket)
+	var last error
+	err = lab.WaitUntil(ctx, "the agent answers", func() (bool, error) {
+		last = control.CPUProfile(ctx, socket, max(1, int(d.Seconds())), f)
+		return last == nil, nil
+	})
+	if err != nil {
+		err = errors.Join(err, last)
+	}
 	return errors.Join(err, f.Close())
 }
