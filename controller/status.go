@@ -25,6 +25,16 @@ type told struct {
 	waits    map[string]time.Time // by UUID: interfaces to look at again, and when they are pending
 }
 
+// waiting reports whether an interface is to be looked at again. Where none is, it doesn't
+// read the row: that would take longer than all else that is asked of most rows.
+func (t *told) waiting(row *model.Interface) bool {
+	if len(t.waits) == 0 {
+		return false
+	}
+	_, waits := t.waits[row.UUID]
+	return waits
+}
+
 // postpone returns how long an interface's status can wait, which is so when it would be
 // pending and had no state before, and notes until when.
 func (t *told) postpone(before *told, row *model.Interface, s model.Status) (left time.Duration) {
@@ -129,17 +139,12 @@ func (t *told) news(before *told) (list []int) {
 	all := t.problems != before.problems
 	rows, outcomes := before.bridge.Interfaces, before.outcomes
 	for i, row := range t.bridge.Interfaces {
-		// Most rows are the ones of before. Reading any of them takes longer than the rest.
-		for len(rows) > 0 && rows[0] != row && model.Before(rows[0], row) {
+		for len(rows) > 0 && model.Before(rows[0], row) {
 			rows, outcomes = rows[1:], outcomes[1:]
 		}
 		same := false
-		if len(rows) > 0 && (rows[0] == row || !model.Before(row, rows[0])) {
-			same = rows[0] == row && outcomes[0] == t.outcomes[i] && (outcomes[0] != nil || t.report == before.report)
-			if len(before.waits) > 0 && same {
-				_, waits := before.waits[row.UUID]
-				same = !waits
-			}
+		if len(rows) > 0 && !model.Before(row, rows[0]) {
+			same = rows[0] == row && outcomes[0] == t.outcomes[i] && (outcomes[0] != nil || t.report == before.report) && !before.waiting(row)
 			rows, outcomes = rows[1:], outcomes[1:]
 		}
 		if all || !same {

@@ -92,7 +92,12 @@ message says what it was waiting for and what the state was.`,
 }
 
 func (w *waitFor) check(cmd *cobra.Command, timeout time.Duration) error {
-	valid := []string{string(model.StateEnforced), string(model.StateObserved), string(model.StateOff), string(model.StateBlocked), string(model.StateQuarantined)}
+	var valid []string
+	for _, s := range model.States() {
+		if s != model.StatePending {
+			valid = append(valid, string(s))
+		}
+	}
 	for _, s := range w.states {
 		if !slices.Contains(valid, s) {
 			return usageError(cmd, "--state: %q is not a settled state (want %s)", s, strings.Join(valid, ", "))
