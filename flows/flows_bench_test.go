@@ -10,7 +10,7 @@ import (
 
 // strict is a VIF with all checks, an address of each family, a prefix and a pair.
 func strict(b *testing.B) flows.Port {
-	p := model.Resolve(&model.BridgeConfig{Name: "br0"}, nil, &model.Interface{Name: "tap1", OFPort: 1, ExternalIDs: map[string]string{
+	p := model.Resolve(&model.BridgeConfig{Settings: model.Settings{Name: "br0"}}, nil, &model.Interface{Name: "tap1", OFPort: 1, ExternalIDs: map[string]string{
 		"attached-mac": "52:54:00:00:00:01", "port-security": "auto",
 		"allowed-addresses": "192.0.2.2,2001:db8::2,198.51.100.0/28", "allowed-address-pairs": "203.0.113.9",
 	}})

@@ -12,7 +12,7 @@ import (
 	"github.com/vifguard/vifguard/model"
 )
 
-var guarded = model.BridgeConfig{Name: "br0", Guarded: true, Usable: true}
+var guarded = model.BridgeConfig{Settings: model.Settings{Name: "br0"}, Guarded: true, Usable: true}
 
 // compileIDs compiles a VIF with these external_ids, given as key=value words.
 func compileIDs(words ...string) []Rule {

@@ -16,18 +16,24 @@ const (
 // BridgeConfig is what a bridge's own metadata asks for: the outcome of
 // [ResolveBridge].
 type BridgeConfig struct {
-	Name          string
-	Guarded       bool     // the bridge opted in
-	Usable        bool     // the switch can be programmed; false leaves its flows as they are
-	Default       Checks   // default of its VIFs
-	Action        Action   // default of its VIFs
-	ActionSet     bool     // Action was asked for; without, it is Enforce
-	Flood         Flood    // default of its VIFs
-	FloodSet      bool     // Flood was asked for; without, it is off
-	UnmarkedBlock bool     // ports without any VIF key are blocked
-	FirstTable    uint8    // table of the first stage
-	ExitTable     int      // accepted packets are resubmitted there; -1 means NORMAL
-	Problems      Problems // metadata that couldn't be used
+	Settings
+	Guarded  bool     // the bridge opted in
+	Usable   bool     // the switch can be programmed; false leaves its flows as they are
+	Problems Problems // metadata that couldn't be used
+}
+
+// Settings are what a bridge sets for its ports and its tables. They are comparable, so
+// that two equal ones lead to the same flows.
+type Settings struct {
+	Name          string // of the bridge
+	Default       Checks // default of its VIFs
+	Action        Action // default of its VIFs
+	ActionSet     bool   // Action was asked for; without, it is Enforce
+	Flood         Flood  // default of its VIFs
+	FloodSet      bool   // Flood was asked for; without, it is off
+	UnmarkedBlock bool   // ports without any VIF key are blocked
+	FirstTable    uint8  // table of the first stage
+	ExitTable     int    // accepted packets are resubmitted there; -1 means NORMAL
 }
 
 // openFlow13 is the word of the protocols column that the agent needs.
@@ -36,7 +42,7 @@ const openFlow13 = "OpenFlow13"
 // ResolveBridge reads a bridge's own metadata. A wrong table number makes the bridge
 // unusable instead of guessing one: the operator's own flows are in the others.
 func ResolveBridge(b *Bridge) BridgeConfig {
-	c := BridgeConfig{Name: b.Name, Usable: true, ExitTable: -1}
+	c := BridgeConfig{Settings: Settings{Name: b.Name, ExitTable: -1}, Usable: true}
 	value, ok := b.ExternalIDs[KeyChecks]
 	if !ok || strings.TrimSpace(value) == "off" {
 		return c

@@ -145,7 +145,7 @@ func FuzzProfile(f *testing.F) {
 	f.Add(strings.Repeat("n", 5000), "foo")
 	f.Fuzz(func(t *testing.T, name, text string) {
 		var ps Problems
-		s := profileSettings(name, map[string]string{name: text}, &ps)
+		s := profileSettings(name, Profile{Known: true, Words: text}, &ps)
 		checkReport(t, ps)
 		if s.action == Observe && !strings.Contains(text, "observe") || s.checks == CheckNone && !strings.Contains(text, "off") {
 			t.Errorf("%q is read as checks %d, action %d", text, s.checks, s.action)

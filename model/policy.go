@@ -59,18 +59,25 @@ const (
 	originDefault = "default"
 )
 
-// Resolve decides what a port of a guarded bridge may be. It depends on nothing but
-// its arguments, so that one VIF's metadata can't affect another's.
+// Resolve decides what a port of a guarded bridge may be: [Input.Resolve] of [NewInput].
 func Resolve(bridge *BridgeConfig, profiles map[string]string, i *Interface) Policy {
+	in := NewInput(bridge, profiles, i)
+	return in.Resolve()
+}
+
+// Resolve decides what the port may be. It depends on nothing but the input, so that one
+// VIF's metadata can't affect another's.
+func (in *Input) Resolve() Policy {
+	i := in.Row
 	if !i.IsVIF() {
-		return resolveUnmarked(bridge, i)
+		return resolveUnmarked(&in.Bridge, i)
 	}
 	var ps Problems
 	s := ownSettings(i, &ps)
 	if name, ok := i.ExternalIDs[KeyProfile]; ok {
-		s = s.orElse(profileSettings(name, profiles, &ps))
+		s = s.orElse(profileSettings(name, in.Profile, &ps))
 	}
-	s = s.orElse(bridgeSettings(bridge))
+	s = s.orElse(bridgeSettings(&in.Bridge))
 
 	p := Policy{
 		Action:  s.action,
@@ -108,7 +115,7 @@ func Resolve(bridge *BridgeConfig, profiles map[string]string, i *Interface) Pol
 
 // resolveUnmarked treats a port without any VIF key: trusted, or blocked where the
 // bridge asks for that and the port isn't part of the switch's own wiring.
-func resolveUnmarked(bridge *BridgeConfig, i *Interface) Policy {
+func resolveUnmarked(bridge *Settings, i *Interface) Policy {
 	switch {
 	case !bridge.UnmarkedBlock:
 		return Policy{Mode: Trusted, Origins: Origins{Mode: "no " + KeyAttachedMAC + " and no " + KeyChecks + " key"}}

@@ -56,7 +56,7 @@ func ownSettings(i *Interface, ps *Problems) settings {
 }
 
 // bridgeSettings are what the bridge sets for all its ports.
-func bridgeSettings(b *BridgeConfig) settings {
+func bridgeSettings(b *Settings) settings {
 	s := settings{checks: b.Default, checksOrigin: originBridge}
 	if b.ActionSet {
 		s.action, s.actionOrigin = b.Action, originBridge
@@ -68,16 +68,15 @@ func bridgeSettings(b *BridgeConfig) settings {
 }
 
 // profileSettings reads the words of a profile: checks=, action=, allow= and flood=.
-func profileSettings(name string, profiles map[string]string, ps *Problems) settings {
+func profileSettings(name string, profile Profile, ps *Problems) settings {
 	s := unset()
-	text, ok := profiles[name]
-	if !ok {
+	if !profile.Known {
 		ps.add(KeyProfile, name, "is unknown (define it in Open_vSwitch external_ids as %sNAME, e.g. \"checks=mac,arp allow=router\")", ProfilePrefix)
 		return s
 	}
 	key := ProfilePrefix + name
 	origin := "profile " + name
-	for _, w := range limit(key, strings.Fields(text), ps) {
+	for _, w := range limit(key, strings.Fields(profile.Words), ps) {
 		word, value, _ := strings.Cut(w, "=")
 		switch word {
 		case "checks":

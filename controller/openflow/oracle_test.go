@@ -154,7 +154,7 @@ func (e encoded) UnmarshalBinary([]byte) error   { return errWriteOnly }
 // EveryRule returns rules of every kind: the shared ones and those of VIFs that
 // between them use every key.
 func EveryRule() []flows.Rule {
-	bridge := &model.BridgeConfig{Name: "br0"}
+	bridge := &model.BridgeConfig{Settings: model.Settings{Name: "br0"}}
 	rules := flows.Shared()
 	for i, ids := range []map[string]string{
 		{"attached-mac": "52:54:00:00:00:01", "port-security": "mac", "port-security-flood": "1000"},

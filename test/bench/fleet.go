@@ -95,7 +95,7 @@ func attach(bridge string, ports []any) any {
 // rulesOf returns the rules that a bridge with the first n VIFs, and its own port,
 // must have. Cookies aside they are what the agent installs.
 func rulesOf(n int) []flows.Rule {
-	config := &model.BridgeConfig{Name: bridge}
+	config := &model.BridgeConfig{Settings: model.Settings{Name: bridge}}
 	rules := flows.Shared()
 	own := model.Policy{Mode: model.Trusted}
 	rules = append(rules, flows.Compile(flows.Port{InPort: model.LocalPort, Policy: &own})...)
