@@ -1,5 +1,7 @@
 package flows
 
+import "github.com/vifguard/vifguard/model"
+
 // Stage is a table of the pipeline, counted from the bridge's first table.
 type Stage uint8
 
@@ -98,6 +100,11 @@ func (r *Rule) Cookie() uint64 { return NewCookie(r.VIF, r.Counts) }
 type Pipeline struct {
 	First uint8 // table of the first stage
 	Exit  int   // table that accepted packets are resubmitted to; -1 for NORMAL
+}
+
+// PipelineOf returns where the stages lie on a bridge with these settings.
+func PipelineOf(s *model.Settings) Pipeline {
+	return Pipeline{First: s.FirstTable, Exit: s.ExitTable}
 }
 
 // Table returns the OpenFlow table of a stage.

@@ -169,6 +169,9 @@ func (s *Source) disconnected(g *generation) {
 // changed. It also fires when the connection is made and when it is lost.
 func (s *Source) Changed() <-chan struct{} { return s.changed }
 
+// Connected reports whether there is a connection at this moment.
+func (s *Source) Connected() bool { return s.current() != nil }
+
 // Host returns the view and whether there is a connection. Without one the view is
 // the last known, nil if there was none yet. See Client.Host for what it promises.
 func (s *Source) Host() (*model.Host, bool) {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/model"
 )
@@ -112,7 +112,7 @@ func parseAsked(s string) (netip.Prefix, error) {
 // holding is one binding on one bridge.
 type holding struct {
 	bridge string
-	controller.AddressUse
+	inspect.AddressUse
 }
 
 func (o *options) addresses(cmd *cobra.Command, asked netip.Prefix, format string) error {
@@ -127,7 +127,7 @@ func (o *options) addresses(cmd *cobra.Command, asked netip.Prefix, format strin
 			continue
 		}
 		in := s.inspect(b)
-		uses, err := controller.Addresses(s.ctx, &in, s.runDir)
+		uses, err := inspect.Addresses(s.ctx, &in, s.runDir)
 		if err != nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "vifguard: times are unknown: %v\n", explainTimes(b.Name, s.runDir, err))
 		}
@@ -187,7 +187,7 @@ func group(list []holding) []addressEntry {
 func newEntry(list []holding) addressEntry {
 	latest := func(h holding) time.Duration {
 		last := time.Duration(1<<63 - 1)
-		for _, s := range []*controller.Sighting{&h.Announced, &h.Used} {
+		for _, s := range []*inspect.Sighting{&h.Announced, &h.Used} {
 			if s.Seen() {
 				last = min(last, s.Ago.Truncate(time.Second))
 			}
@@ -222,7 +222,7 @@ func heldAs(b model.Binding) string {
 	return as
 }
 
-func newSighting(s *controller.Sighting) *sighting {
+func newSighting(s *inspect.Sighting) *sighting {
 	if !s.Counted {
 		return nil
 	}

@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
 	"github.com/vifguard/vifguard/controller/advice"
 	"github.com/vifguard/vifguard/controller/control"
-	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/controller/drops"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
 
@@ -173,9 +173,9 @@ func (s *session) advise(names []string, socket string) (*adviseResult, error) {
 }
 
 // adviceHost is every VIF of the host, and what each claimed.
-func (s *session) adviceHost(claims *events.Report) *advice.Host {
+func (s *session) adviceHost(claims *drops.Report) *advice.Host {
 	h := s.Host()
-	seen := make(map[string]*events.VIFReport)
+	seen := make(map[string]*drops.VIFReport)
 	for i := range claims.VIFs {
 		seen[claims.VIFs[i].UUID] = &claims.VIFs[i]
 	}
@@ -196,7 +196,7 @@ func (s *session) adviceHost(claims *events.Report) *advice.Host {
 	return advice.NewHost(all, h.Profiles)
 }
 
-func adviseOn(host *advice.Host, in *controller.Inspection, p *controller.PortInspection) adviseVIF {
+func adviseOn(host *advice.Host, in *inspect.Inspection, p *inspect.PortInspection) adviseVIF {
 	status := describe(in, p)
 	v := adviseVIF{
 		Bridge: status.Bridge, Port: status.Port, VM: status.VM, Action: status.Action,

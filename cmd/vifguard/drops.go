@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vifguard/vifguard/controller/control"
-	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/controller/drops"
 )
 
 func newDrops(o *options) *cobra.Command {
@@ -55,7 +55,7 @@ With -o json every line is an object:
 					fmt.Fprintln(cmd.ErrOrStderr(), "vifguard:", err)
 				}
 			}
-			return control.Drops(cmd.Context(), socket, port, follow, func(e *events.Event) error {
+			return control.Drops(cmd.Context(), socket, port, follow, func(e *drops.Event) error {
 				if format == "json" {
 					return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
 				}

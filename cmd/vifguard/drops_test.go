@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/controller/drops"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -61,7 +61,7 @@ func TestDrops(t *testing.T) {
 	if out := c.must("drops", "--control", c.control()); !strings.HasSuffix(out, want) {
 		t.Errorf("drops: %s", out)
 	}
-	var e events.Event
+	var e drops.Event
 	if err := json.Unmarshal([]byte(c.must("drops", "tap1", "-o", "json", "--control", c.control())), &e); err != nil || e.Reason != "mac" || e.Claim.Kind != "RARP" {
 		t.Errorf("drops -o json: %+v, %v", e, err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
 
@@ -89,7 +89,7 @@ func (s *session) enforce(out io.Writer, names []string, since time.Duration, fo
 
 // evidence is what the switch has seen of a bridge's VIFs.
 type evidence struct {
-	controller.Inspection
+	inspect.Inspection
 	last   map[string]time.Duration // by Interface row UUID
 	noTime error                    // why last is missing
 }
@@ -97,7 +97,7 @@ type evidence struct {
 func (s *session) gather(b *model.Bridge) *evidence {
 	e := &evidence{Inspection: s.inspect(b)}
 	if e.Config.Guarded && e.Switch == nil {
-		e.last, e.noTime = controller.LastDrops(s.ctx, &e.Inspection, s.runDir)
+		e.last, e.noTime = inspect.LastDrops(s.ctx, &e.Inspection, s.runDir)
 	}
 	return e
 }

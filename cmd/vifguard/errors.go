@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/ovsdb"
 )
 
@@ -115,7 +115,7 @@ func explainDial(endpoint string, err error) error {
 
 // explainSwitch turns a failed attempt to read a bridge's switch into one sentence.
 func explainSwitch(bridge, runDir string, err error) error {
-	socket := controller.ManagementSocket(runDir, bridge)
+	socket := openflow.ManagementSocket(runDir, bridge)
 	say := func(code int, format string, args ...any) error {
 		return &coded{code: code, text: fmt.Sprintf("bridge %s: ", bridge) + fmt.Sprintf(format, args...), cause: err}
 	}

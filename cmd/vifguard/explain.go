@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
 
@@ -57,7 +57,7 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 	return cmd
 }
 
-func explain(out io.Writer, in *controller.Inspection, p *controller.PortInspection, flows bool) error {
+func explain(out io.Writer, in *inspect.Inspection, p *inspect.PortInspection, flows bool) error {
 	fmt.Fprintf(out, "%s on bridge %s", p.Row.Name, in.Bridge.Name)
 	if p.Row.OFPort != 0 {
 		fmt.Fprintf(out, ", OpenFlow port %d", p.Row.OFPort)
@@ -112,7 +112,7 @@ func verdict(p *model.Policy) string {
 
 // quarantineText says why nothing of a port passes, and until when; "" for a port that
 // isn't quarantined.
-func quarantineText(p *controller.PortInspection) string {
+func quarantineText(p *inspect.PortInspection) string {
 	last := p.Row.ExternalIDs[model.KeyStatusFlood]
 	switch {
 	case !p.Quarantined:
@@ -123,7 +123,7 @@ func quarantineText(p *controller.PortInspection) string {
 	return "quarantined for " + last
 }
 
-func inForce(in *controller.Inspection, p *controller.PortInspection) string {
+func inForce(in *inspect.Inspection, p *inspect.PortInspection) string {
 	state := orDash(p.Row.ExternalIDs[model.KeyStatusState])
 	switch {
 	case in.Switch != nil:
@@ -136,7 +136,7 @@ func inForce(in *controller.Inspection, p *controller.PortInspection) string {
 	return "no, the switch has other flows (agent: " + state + "; is it running?)"
 }
 
-func explainPolicy(out io.Writer, p *controller.PortInspection) error {
+func explainPolicy(out io.Writer, p *inspect.PortInspection) error {
 	policy := &p.Policy
 	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
 	if policy.Mode != model.Trusted {
@@ -215,7 +215,7 @@ func goodFor(b model.Binding) string {
 	return claims + ", IP source"
 }
 
-func explainProblems(out io.Writer, in *controller.Inspection, p *controller.PortInspection) {
+func explainProblems(out io.Writer, in *inspect.Inspection, p *inspect.PortInspection) {
 	problems := append(append(model.Problems{}, p.Policy.Problems...), in.Config.Problems...)
 	if len(problems) == 0 {
 		return
@@ -228,7 +228,7 @@ func explainProblems(out io.Writer, in *controller.Inspection, p *controller.Por
 }
 
 // explainFlows lists the port's own rules in words, and with flows also as they are.
-func explainFlows(out io.Writer, in *controller.Inspection, p *controller.PortInspection, flows bool) {
+func explainFlows(out io.Writer, in *inspect.Inspection, p *inspect.PortInspection, flows bool) {
 	if text := dropsText(p.Drops, len(p.Drops)); text != "" {
 		what := "DROPPED"
 		if p.Policy.Action == model.Observe {

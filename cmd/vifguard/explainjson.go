@@ -3,7 +3,7 @@ package main
 import (
 	"strings"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 )
@@ -81,7 +81,7 @@ func unguarded(b *model.Bridge, row *model.Interface) explanation {
 	return e
 }
 
-func newExplanation(in *controller.Inspection, p *controller.PortInspection) explanation {
+func newExplanation(in *inspect.Inspection, p *inspect.PortInspection) explanation {
 	e := emptyExplanation(in.Bridge, p.Row)
 	policy := &p.Policy
 	e.Guarded, e.Mode, e.Verdict = true, modeNames[policy.Mode], strings.ReplaceAll(verdict(policy), "\n", " ")

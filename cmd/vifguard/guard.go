@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
@@ -189,7 +189,7 @@ func (o *options) release(cmd *cobra.Command, name string) error {
 	}
 	// A running agent sees the opt-out and removes the flows as well; whoever comes
 	// second finds none.
-	n, err := controller.Release(s.ctx, s.runDir, name)
+	n, err := inspect.Release(s.ctx, s.runDir, name)
 	if err != nil {
 		err = explainSwitch(name, s.runDir, err)
 		return fail(exitCode(err), "%s is opted out, but its flows couldn't be removed (a running agent removes them once it can): %w", name, err)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/controller/drops"
 )
 
 // documented are the JSON outputs, by command.
@@ -23,7 +23,7 @@ func documented() map[string]any {
 		"verify":    []verifyResult{},
 		"addresses": addressesResult{},
 		"advise":    adviseResult{},
-		"drops":     events.Event{},
+		"drops":     drops.Event{},
 		"wait":      waitResult{},
 		"version":   versionResult{},
 	}

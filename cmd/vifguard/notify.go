@@ -6,7 +6,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/sirupsen/logrus"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/agent"
 )
 
 // notifier tells the service manager how the agent is doing (sd_notify(3)): ready, once
@@ -36,7 +36,7 @@ func newNotifier(log *logrus.Logger) *notifier {
 }
 
 // health is called at every turn of the agent's main loop.
-func (n *notifier) health(h controller.Health) {
+func (n *notifier) health(h agent.Health) {
 	state := ""
 	if status := h.String(); status != n.status {
 		n.status = status

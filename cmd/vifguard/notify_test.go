@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/agent"
 )
 
 // manager is the service manager's end of sd_notify(3).
@@ -84,12 +84,12 @@ func TestReadyAtOnceWithoutAGuardedBridge(t *testing.T) {
 }
 
 func TestNotifier(t *testing.T) {
-	waiting := controller.Health{Connected: true, Guarded: 1, Waiting: []string{"br0"}}
-	ready := controller.Health{Connected: true, Guarded: 1, VIFs: 2}
-	lost := controller.Health{Guarded: 1, VIFs: 2}
+	waiting := agent.Health{Connected: true, Guarded: 1, Waiting: []string{"br0"}}
+	ready := agent.Health{Connected: true, Guarded: 1, VIFs: 2}
+	lost := agent.Health{Guarded: 1, VIFs: 2}
 	var said []string
 	n := &notifier{log: logrus.New(), send: func(s string) error { said = append(said, s); return nil }}
-	for _, h := range []controller.Health{{}, waiting, ready, ready, lost, ready} {
+	for _, h := range []agent.Health{{}, waiting, ready, ready, lost, ready} {
 		n.health(h)
 	}
 	n.interval = time.Hour

@@ -6,14 +6,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/agent"
+	"github.com/vifguard/vifguard/controller/bridge"
 	"github.com/vifguard/vifguard/controller/control"
+	"github.com/vifguard/vifguard/controller/drops"
 )
 
 func newRun(o *options) *cobra.Command {
 	var level, format, metricsAddress string
 	var check time.Duration
-	var c controller.Config
+	var c agent.Config
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the agent",
@@ -36,13 +38,13 @@ that its main loop turns.`,
 			if check < 100*time.Millisecond {
 				return fmt.Errorf("--check-interval: %s is too short (want at least 100ms)", check)
 			}
-			if c.SampleRate < 0 || c.SampleRate > controller.MaxSampleRate {
-				return fmt.Errorf("--sample-rate: %d packets per second can't be used (want 0 to %d)", c.SampleRate, controller.MaxSampleRate)
+			if c.SampleRate < 0 || c.SampleRate > bridge.MaxSampleRate {
+				return fmt.Errorf("--sample-rate: %d packets per second can't be used (want 0 to %d)", c.SampleRate, bridge.MaxSampleRate)
 			}
 			c.Endpoint, c.RunDir, c.CheckInterval, c.Version, c.Log = o.endpoint, o.runDir, check, version(), log
 			notify := newNotifier(log)
 			c.Health = notify.health
-			agent, err := controller.New(c)
+			agent, err := agent.New(c)
 			if err != nil {
 				return err
 			}
@@ -60,10 +62,10 @@ that its main loop turns.`,
 	}
 	cmd.Flags().StringVar(&level, "log-level", "info", "error, warn, info or debug")
 	cmd.Flags().StringVar(&format, "log-format", "auto", "text, json, journal (lines for systemd's journal), or auto: text on a terminal, journal when standard error is the journal, json elsewhere")
-	cmd.Flags().DurationVar(&check, "check-interval", controller.DefaultCheckInterval, "time between two comparisons with the switch's real flows")
+	cmd.Flags().DurationVar(&check, "check-interval", agent.DefaultCheckInterval, "time between two comparisons with the switch's real flows")
 	cmd.Flags().StringVar(&metricsAddress, "metrics-address", "127.0.0.1:9479", "where Prometheus finds metrics: HOST:PORT or unix:PATH; empty for nowhere")
-	cmd.Flags().IntVar(&c.SampleRate, "sample-rate", controller.DefaultSampleRate, "dropped packets per second and VIF that the switch shows to the agent at most, for \"vifguard drops\"; 0 for none")
+	cmd.Flags().IntVar(&c.SampleRate, "sample-rate", bridge.DefaultSampleRate, "dropped packets per second and VIF that the switch shows to the agent at most, for \"vifguard drops\"; 0 for none")
 	cmd.Flags().StringVar(&c.ControlSocket, "control", control.DefaultPath, "path of the control socket that \"vifguard drops\" asks; \"\" for none")
-	cmd.Flags().StringVar(&c.StateDir, "state-dir", controller.DefaultStateDir, "directory that keeps what VIFs claimed over restarts of the agent; \"\" for none")
+	cmd.Flags().StringVar(&c.StateDir, "state-dir", drops.DefaultStateDir, "directory that keeps what VIFs claimed over restarts of the agent; \"\" for none")
 	return cmd
 }

@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
@@ -46,7 +46,7 @@ func (o *options) checkSecure(s *session, b *model.Bridge) error {
 	if !runs {
 		return fmt.Errorf("no agent works on this Open vSwitch: with fail_mode secure bridge %s would forward nothing until one does (start it with: vifguard run; or say --force)", b.Name)
 	}
-	n, err := controller.ForeignFlows(s.ctx, s.runDir, b.Name)
+	n, err := inspect.ForeignFlows(s.ctx, s.runDir, b.Name)
 	if err != nil {
 		return err
 	}

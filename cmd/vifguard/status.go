@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -138,7 +138,7 @@ func (s *session) status(args []string) (list []vifStatus, notes []string, err e
 }
 
 // notesOf says what is to be known of a bridge as a whole.
-func notesOf(in *controller.Inspection) (notes []string) {
+func notesOf(in *inspect.Inspection) (notes []string) {
 	if in.Switch != nil {
 		notes = append(notes, "no counters: "+in.Switch.Error())
 	}
@@ -170,7 +170,7 @@ func (o *options) hints(s *session) (hints []string) {
 	return hints
 }
 
-func describe(in *controller.Inspection, p *controller.PortInspection) vifStatus {
+func describe(in *inspect.Inspection, p *inspect.PortInspection) vifStatus {
 	s := vifStatus{
 		Bridge: in.Bridge.Name, Port: p.Row.Name, VM: p.Row.VMID(),
 		State: p.Row.ExternalIDs[model.KeyStatusState], InForce: p.InForce,

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vifguard/vifguard/controller/control"
-	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/controller/drops"
 )
 
 func newTop(o *options) *cobra.Command {
@@ -223,7 +223,7 @@ func (h *topHost) hear(ctx context.Context) {
 	}
 	h.hearing = true
 	go func() {
-		err := control.Drops(ctx, h.socket, "", true, func(e *events.Event) error {
+		err := control.Drops(ctx, h.socket, "", true, func(e *drops.Event) error {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if e.Frame != "" {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/model/frame"
@@ -134,13 +134,13 @@ func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format
 }
 
 // trace asks the switch about one frame.
-func (s *session) trace(in *controller.Inspection, port *controller.PortInspection, b []byte) (traceResult, error) {
+func (s *session) trace(in *inspect.Inspection, port *inspect.PortInspection, b []byte) (traceResult, error) {
 	claims := frame.Parse(b)
 	r := traceResult{Frame: hex.EncodeToString(b), Summary: claims.String(), Problems: claims.Problems, Verdict: "drop", Steps: []traceStep{}}
 	if r.Problems == nil {
 		r.Problems = []string{}
 	}
-	t, err := controller.TraceFrame(s.ctx, in, port, s.runDir, b)
+	t, err := inspect.TraceFrame(s.ctx, in, port, s.runDir, b)
 	if err != nil {
 		return r, err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
 
@@ -146,7 +146,7 @@ func (s *session) verifyBridge(name string) (verifyResult, error) {
 			return r, nil // removed meanwhile
 		}
 		r.Guarded = model.ResolveBridge(b).Guarded
-		v, err := controller.Verify(s.ctx, b, s.Host().Profiles, s.runDir)
+		v, err := inspect.Verify(s.ctx, b, s.Host().Profiles, s.runDir)
 		if err != nil {
 			return r, err
 		}
@@ -166,7 +166,7 @@ func (s *session) verifyBridge(name string) (verifyResult, error) {
 	}
 }
 
-func newDifference(d *controller.Difference) verifyDifference {
+func newDifference(d *inspect.Difference) verifyDifference {
 	r := verifyDifference{Kind: string(d.Kind), Reason: d.Reason.String(), Why: d.Why, Want: d.Want, Have: d.Have}
 	if d.Port != nil {
 		r.Port, r.VM = d.Port.Name, d.Port.VMID()
@@ -206,7 +206,7 @@ func (r *verifyResult) print(out *screen, all bool) {
 
 // digest returns the differences to print where not all are wanted.
 func (r *verifyResult) digest(out io.Writer) []verifyDifference {
-	isMissing := func(d verifyDifference) bool { return d.Kind == string(controller.Missing) }
+	isMissing := func(d verifyDifference) bool { return d.Kind == string(inspect.Missing) }
 	rest := slices.DeleteFunc(slices.Clone(r.Differences), isMissing)
 	if missing := len(r.Differences) - len(rest); r.Flows == 0 || missing < r.Flows {
 		return r.Differences[:min(len(r.Differences), shownDifferences)]

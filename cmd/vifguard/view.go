@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -37,7 +37,7 @@ func (o *options) openFor(ctx context.Context, limit time.Duration) (*session, e
 	runDir := o.runDir
 	if runDir == "" {
 		var err error
-		if runDir, err = controller.RunDir(o.endpoint); err != nil {
+		if runDir, err = ovsdb.RunDir(o.endpoint); err != nil {
 			return nil, fail(exitUsage, "--ovsdb: %w: --rundir", err)
 		}
 	}
@@ -56,8 +56,8 @@ func (s *session) close() {
 }
 
 // inspect reads a bridge and its switch.
-func (s *session) inspect(b *model.Bridge) controller.Inspection {
-	in := controller.Inspect(s.ctx, b, s.Host().Profiles, s.runDir)
+func (s *session) inspect(b *model.Bridge) inspect.Inspection {
+	in := inspect.Inspect(s.ctx, b, s.Host().Profiles, s.runDir)
 	if in.Switch != nil {
 		in.Switch = explainSwitch(b.Name, s.runDir, in.Switch)
 	}
@@ -150,7 +150,7 @@ func dropsText(drops map[flows.Reason]uint64, most int) string {
 }
 
 // isVIF reports whether a port has a line of its own in status.
-func isVIF(p *controller.PortInspection) bool { return p.Policy.Mode != model.Trusted }
+func isVIF(p *inspect.PortInspection) bool { return p.Policy.Mode != model.Trusted }
 
 // printJSON writes a value as indented JSON.
 func printJSON(out io.Writer, v any) error {

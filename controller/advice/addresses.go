@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/controller/drops"
 	"github.com/vifguard/vifguard/model"
 )
 
@@ -28,7 +28,7 @@ type use struct {
 func (u *use) announced() bool { return u.reason != "ip" }
 
 // addresses judges announcements and IP sources.
-func (j *judge) addresses(open map[string][]events.Seen) {
+func (j *judge) addresses(open map[string][]drops.Seen) {
 	uses := j.uses(open)
 	uses = j.noise(uses)
 	uses = j.prefixes(uses)
@@ -43,7 +43,7 @@ func (j *judge) addresses(open map[string][]events.Seen) {
 }
 
 // uses sums claims up by address.
-func (j *judge) uses(open map[string][]events.Seen) []*use {
+func (j *judge) uses(open map[string][]drops.Seen) []*use {
 	var all []*use
 	for _, reason := range []string{"arp", "nd", "ip"} {
 		for _, s := range open[reason] {

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/controller/drops"
 )
 
 // maxLine is longer than every event.
@@ -22,7 +22,7 @@ const maxLine = 64 << 10
 
 // Drops reads the recent events of a port, or of all if port is "", and gives each to
 // show. With follow it goes on until ctx ends, which is no error, or the agent does.
-func Drops(ctx context.Context, path, port string, follow bool, show func(*events.Event) error) error {
+func Drops(ctx context.Context, path, port string, follow bool, show func(*drops.Event) error) error {
 	query := url.Values{}
 	if port != "" {
 		query.Set("port", port)
@@ -38,7 +38,7 @@ func Drops(ctx context.Context, path, port string, follow bool, show func(*event
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		var e events.Event
+		var e drops.Event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return fmt.Errorf("read an event from the agent: %w", err)
 		}
@@ -56,8 +56,8 @@ func Drops(ctx context.Context, path, port string, follow bool, show func(*event
 }
 
 // Claims reads what each VIF has claimed.
-func Claims(ctx context.Context, path string) (events.Report, error) {
-	var r events.Report
+func Claims(ctx context.Context, path string) (drops.Report, error) {
+	var r drops.Report
 	body, err := get(ctx, path, "/claims")
 	if err != nil {
 		return r, err

@@ -15,29 +15,29 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/controller/drops"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // source tells the same events for ever.
 type source struct {
-	recent  []events.Event
-	live    chan events.Event
+	recent  []drops.Event
+	live    chan drops.Event
 	stopped chan struct{}
 	full    bool
 }
 
-func (s *source) Recent() []events.Event { return s.recent }
+func (s *source) Recent() []drops.Event { return s.recent }
 
-func (s *source) Follow() ([]events.Event, <-chan events.Event, func(), error) {
+func (s *source) Follow() ([]drops.Event, <-chan drops.Event, func(), error) {
 	if s.full {
 		return nil, nil, nil, errors.New("too many")
 	}
 	return s.recent, s.live, func() { close(s.stopped) }, nil
 }
 
-func (s *source) Report() events.Report { return events.NewClaims(time.Unix(0, 0)).Report() }
+func (s *source) Report() drops.Report { return drops.NewClaims(time.Unix(0, 0)).Report() }
 
 func serve(t *testing.T, s Source) string {
 	t.Helper()
@@ -50,15 +50,15 @@ func serve(t *testing.T, s Source) string {
 	return path
 }
 
-func event(port string) events.Event {
-	return events.Event{Time: time.Unix(1, 0).UTC(), VIF: events.VIF{Bridge: "br0", Port: port}, Reason: "mac", Frame: "f"}
+func event(port string) drops.Event {
+	return drops.Event{Time: time.Unix(1, 0).UTC(), VIF: drops.VIF{Bridge: "br0", Port: port}, Reason: "mac", Frame: "f"}
 }
 
 func TestRecent(t *testing.T) {
-	path := serve(t, &source{recent: []events.Event{event("a"), event("b"), event("a")}})
+	path := serve(t, &source{recent: []drops.Event{event("a"), event("b"), event("a")}})
 	for port, want := range map[string]int{"": 3, "a": 2, "c": 0} {
 		got := 0
-		err := Drops(t.Context(), path, port, false, func(e *events.Event) error { got++; return nil })
+		err := Drops(t.Context(), path, port, false, func(e *drops.Event) error { got++; return nil })
 		if err != nil || got != want {
 			t.Errorf("port %q: %d events, %v, want %d", port, got, err, want)
 		}
@@ -74,12 +74,12 @@ func TestRecent(t *testing.T) {
 }
 
 func TestFollow(t *testing.T) {
-	s := &source{recent: []events.Event{event("old")}, live: make(chan events.Event, 1), stopped: make(chan struct{})}
+	s := &source{recent: []drops.Event{event("old")}, live: make(chan drops.Event, 1), stopped: make(chan struct{})}
 	path := serve(t, s)
 	s.live <- event("new")
 	ctx, cancel := context.WithCancel(t.Context())
 	var heard []string
-	err := Drops(ctx, path, "", true, func(e *events.Event) error {
+	err := Drops(ctx, path, "", true, func(e *drops.Event) error {
 		if heard = append(heard, e.Port); len(heard) == 2 {
 			cancel()
 		}
@@ -93,10 +93,10 @@ func TestFollow(t *testing.T) {
 
 // The agent's end, and being cut off, are told.
 func TestFollowEnds(t *testing.T) {
-	s := &source{live: make(chan events.Event), stopped: make(chan struct{})}
+	s := &source{live: make(chan drops.Event), stopped: make(chan struct{})}
 	path := serve(t, s)
 	close(s.live)
-	err := Drops(t.Context(), path, "", true, func(*events.Event) error { return nil })
+	err := Drops(t.Context(), path, "", true, func(*drops.Event) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "ended the stream") {
 		t.Error(err)
 	}
@@ -108,7 +108,7 @@ func TestFollowEnds(t *testing.T) {
 
 // A reader that doesn't read is cut off.
 func TestSlowReader(t *testing.T) {
-	s := &source{live: make(chan events.Event), stopped: make(chan struct{})}
+	s := &source{live: make(chan drops.Event), stopped: make(chan struct{})}
 	path := serve(t, s)
 	conn, err := net.Dial("unix", path)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/vifguard/vifguard/controller/events"
+	"github.com/vifguard/vifguard/controller/drops"
 )
 
 // writeTime is how long a reader may take to read what it is sent.
@@ -16,20 +16,20 @@ const writeTime = 5 * time.Second
 // goroutines.
 type Source interface {
 	// Recent returns the last events, the oldest first.
-	Recent() []events.Event
+	Recent() []drops.Event
 	// Follow returns them, and a channel with all that come after. The channel is closed
 	// when its reader is too slow. stop must be called once. It fails when there are too
 	// many followers.
-	Follow() (recent []events.Event, live <-chan events.Event, stop func(), err error)
+	Follow() (recent []drops.Event, live <-chan drops.Event, stop func(), err error)
 	// Report returns what each VIF has claimed.
-	Report() events.Report
+	Report() drops.Report
 }
 
 // Handler answers the requests about drops, and those for profiles of the agent.
 func Handler(s Source) *http.ServeMux {
 	mux := http.NewServeMux()
 	profiles(mux)
-	mux.HandleFunc("GET /drops", func(w http.ResponseWriter, r *http.Request) { drops(s, w, r) })
+	mux.HandleFunc("GET /drops", func(w http.ResponseWriter, r *http.Request) { serveDrops(s, w, r) })
 	mux.HandleFunc("GET /claims", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
@@ -38,7 +38,7 @@ func Handler(s Source) *http.ServeMux {
 	return mux
 }
 
-func drops(s Source, w http.ResponseWriter, r *http.Request) {
+func serveDrops(s Source, w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	port, follow := query.Get("port"), query.Get("follow")
 	if follow != "" && follow != "0" && follow != "1" {
@@ -83,7 +83,7 @@ type stream struct {
 }
 
 // write sends events at once. An error says that the reader is gone or too slow.
-func (s *stream) write(list ...events.Event) error {
+func (s *stream) write(list ...drops.Event) error {
 	if err := s.control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 		return err
 	}

@@ -12,13 +12,13 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 	"github.com/vifguard/vifguard/test/lab"
-	"github.com/vifguard/vifguard/test/lab/agent"
+	"github.com/vifguard/vifguard/test/lab/labagent"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -59,7 +59,7 @@ func guard(tb testing.TB, keys map[string]keysOfPort) *guarded {
 	for port, ids := range keys {
 		g.MustPort(bridge, port, lab.PortOptions{ExternalIDs: ids})
 	}
-	agent.Start(tb, g.Endpoint())
+	labagent.Start(tb, g.Endpoint())
 	var err error
 	if g.db, err = ovsdb.Dial(tb.Context(), g.Endpoint(), nil); err != nil {
 		tb.Fatal(err)
@@ -69,7 +69,7 @@ func guard(tb testing.TB, keys map[string]keysOfPort) *guarded {
 	for _, row := range g.db.Host().Bridge(bridge).Interfaces {
 		g.vifs[flows.ParseVIFID(row.UUID)] = row.Name
 	}
-	if g.conn, err = openflow.Dial(tb.Context(), controller.ManagementSocket(g.Dir, bridge)); err != nil {
+	if g.conn, err = openflow.Dial(tb.Context(), openflow.ManagementSocket(g.Dir, bridge)); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(g.conn.Close)
@@ -88,7 +88,7 @@ func (g *guarded) settle(tb testing.TB) {
 		if b == nil {
 			return false, nil
 		}
-		in := controller.Inspect(tb.Context(), b, nil, g.Dir)
+		in := inspect.Inspect(tb.Context(), b, nil, g.Dir)
 		if in.Switch != nil {
 			return false, in.Switch
 		}
@@ -142,7 +142,7 @@ func (g *guarded) drops(ctx context.Context) (map[string]tally, error) {
 
 // inspected compares the counters with those that the agent shows.
 func (g *guarded) inspected(ctx context.Context) error {
-	in := controller.Inspect(ctx, g.db.Host().Bridge(bridge), nil, g.Dir)
+	in := inspect.Inspect(ctx, g.db.Host().Bridge(bridge), nil, g.Dir)
 	if in.Switch != nil {
 		return in.Switch
 	}

@@ -4,7 +4,7 @@ import (
 	"encoding/hex"
 	"testing"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/inspect"
 )
 
 // TestTrace asks the switch what it would do with every frame under every policy, as
@@ -13,15 +13,15 @@ import (
 func TestTrace(t *testing.T) {
 	policies := Policies()
 	g, vifs := guardPolicies(t)
-	in := controller.Inspect(t.Context(), g.db.Host().Bridge(bridge), nil, g.Dir)
-	ports := map[string]*controller.PortInspection{}
+	in := inspect.Inspect(t.Context(), g.db.Host().Bridge(bridge), nil, g.Dir)
+	ports := map[string]*inspect.PortInspection{}
 	for i := range in.Ports {
 		ports[in.Ports[i].Row.Name] = &in.Ports[i]
 	}
 	for _, f := range Frames() {
 		for _, p := range policies {
 			frame := f.Bytes(vifs[p.Name])
-			trace, err := controller.TraceFrame(t.Context(), &in, ports[p.Name], g.Dir, frame)
+			trace, err := inspect.TraceFrame(t.Context(), &in, ports[p.Name], g.Dir, frame)
 			if err != nil {
 				t.Fatalf("%s: %s: policy %s: %v", f.Class, f.Name, p.Name, err)
 			}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/test/lab"
-	"github.com/vifguard/vifguard/test/lab/agent"
+	"github.com/vifguard/vifguard/test/lab/labagent"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated parts of the documents")
@@ -62,7 +62,7 @@ func dumpExample(t *testing.T) map[uint8][]string {
 	sw.MustPort("br0", "fw", lab.PortOptions{OFPort: 3, ExternalIDs: map[string]string{
 		"attached-mac": "52:54:00:00:00:03", "port-security": "mac,arp", "allowed-addresses": "192.0.2.3"}})
 	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
-	agent.Start(t, sw.Endpoint())
+	labagent.Start(t, sw.Endpoint())
 	names := map[flows.VIFID]string{0: "shared"}
 	for _, port := range []string{"br0", "eth0", "vm", "fw"} {
 		names[flows.ParseVIFID(strings.TrimSpace(sw.MustVsctl("get", "Interface", port, "_uuid")))] = port

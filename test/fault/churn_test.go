@@ -20,10 +20,10 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/vifguard/vifguard/controller"
+	"github.com/vifguard/vifguard/controller/agent"
 	"github.com/vifguard/vifguard/controller/unixctl"
 	"github.com/vifguard/vifguard/test/lab"
-	"github.com/vifguard/vifguard/test/lab/agent"
+	"github.com/vifguard/vifguard/test/lab/labagent"
 )
 
 var churnFor = flag.Duration("fault.churn", 20*time.Second, "how long TestChurn plugs and unplugs ports")
@@ -211,7 +211,7 @@ func (c *churn) exact() {
 	defer cancel()
 	var last error
 	err := lab.WaitUntil(ctx, "exactly the right flows", func() (bool, error) {
-		last = agent.Exact(ctx, c.Switch, bridge)
+		last = labagent.Exact(ctx, c.Switch, bridge)
 		return last == nil, nil
 	})
 	if err != nil {
@@ -326,7 +326,7 @@ func runSampled(endpoint string) error {
 	}()
 	log := logrus.New()
 	log.SetLevel(logrus.ErrorLevel)
-	a, err := controller.New(controller.Config{Endpoint: endpoint, Log: log})
+	a, err := agent.New(agent.Config{Endpoint: endpoint, Log: log})
 	if err != nil {
 		return err
 	}

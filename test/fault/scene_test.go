@@ -18,7 +18,7 @@ import (
 
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
-	"github.com/vifguard/vifguard/test/lab/agent"
+	"github.com/vifguard/vifguard/test/lab/labagent"
 )
 
 // programDir is where vifguard is built; it needn't exist.
@@ -292,5 +292,5 @@ func (s *scene) awaitExact() {
 func (s *scene) exact() error {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	return agent.Exact(ctx, s.Switch, bridge)
+	return labagent.Exact(ctx, s.Switch, bridge)
 }

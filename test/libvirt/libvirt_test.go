@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/vifguard/vifguard/test/lab"
-	"github.com/vifguard/vifguard/test/lab/agent"
+	"github.com/vifguard/vifguard/test/lab/labagent"
 )
 
 var rootDir = flag.String("libvirt.root", "", "Debian with libvirt and QEMU, made by root.sh")
@@ -36,7 +36,7 @@ func TestLibvirt(t *testing.T) {
 	peer, err := sw.AddGuest(t.Context(), "br0", lab.GuestOptions{
 		Name: "peer", MAC: lab.MustMAC("52:54:00:00:00:01"), Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}, Quiet: true})
 	must(t, err)
-	agent.Start(t, sw.Endpoint())
+	labagent.Start(t, sw.Endpoint())
 	h := newHost(t, *rootDir, sw)
 	h.run("vifguard", "guard", "br0", "--checks", "mac,arp,ip")
 	sw.MustVsctl("set", "Open_vSwitch", ".", `external_ids:port-security-profile-web="allow=priority-tag"`)

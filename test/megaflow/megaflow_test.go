@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vifguard/vifguard/test/lab"
-	"github.com/vifguard/vifguard/test/lab/agent"
+	"github.com/vifguard/vifguard/test/lab/labagent"
 )
 
 // What every megaflow of a learning bridge has: the Ethernet addresses and the type,
@@ -94,7 +94,7 @@ func TestMegaflowsStayWide(t *testing.T) {
 			"attached-mac": "52:54:00:00:00:02", "port-security": checks, "allowed-addresses": prefix}})
 	}
 	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
-	agent.Start(t, sw.Endpoint())
+	labagent.Start(t, sw.Endpoint())
 	for _, port := range ports {
 		sw.MustWait(port+" to be programmed", func() (bool, error) {
 			state := sw.MustIDs(port)["vifguard-state"]
@@ -131,7 +131,7 @@ func TestSamplesKeepMegaflowsWide(t *testing.T) {
 		sw.MustPort("br0", "tap1", lab.PortOptions{OFPort: 1, ExternalIDs: map[string]string{
 			"attached-mac": "52:54:00:00:00:02", "allowed-addresses": "192.0.2.2 2001:db8::2"}})
 		sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
-		agent.StartSampling(t, sw.Endpoint(), rate)
+		labagent.StartSampling(t, sw.Endpoint(), rate)
 		sw.MustWait("tap1 to be programmed", func() (bool, error) { return sw.MustIDs("tap1")["vifguard-state"] == "enforced", nil })
 		flows[rate] = map[string]string{}
 		for reason, frame := range refused {
@@ -154,7 +154,7 @@ func TestSamplesShareTheirState(t *testing.T) {
 	sw.MustBridge("br0")
 	sw.MustPort("br0", "tap1", lab.PortOptions{OFPort: 1, ExternalIDs: map[string]string{"attached-mac": "52:54:00:00:00:02"}})
 	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
-	agent.Start(t, sw.Endpoint())
+	labagent.Start(t, sw.Endpoint())
 	sw.MustWait("tap1 to be programmed", func() (bool, error) { return sw.MustIDs("tap1")["vifguard-state"] == "enforced", nil })
 	const sources = 50
 	for i := range sources {

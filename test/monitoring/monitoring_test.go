@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/vifguard/vifguard/test/lab"
-	"github.com/vifguard/vifguard/test/lab/agent"
+	"github.com/vifguard/vifguard/test/lab/labagent"
 )
 
 const (
@@ -30,7 +30,7 @@ func served(t *testing.T) map[string]bool {
 	sw.MustPort("br0", "tap1", lab.PortOptions{ExternalIDs: map[string]string{"attached-mac": "52:54:00:00:00:01"}})
 	sw.MustPort("br0", "tap2", lab.PortOptions{ExternalIDs: map[string]string{"attached-mac": "52:54:00:00:00:02", "port-security-action": "observe"}})
 	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
-	metrics := agent.Start(t, sw.Endpoint()).Metrics()
+	metrics := labagent.Start(t, sw.Endpoint()).Metrics()
 	for _, port := range []string{"tap1", "tap2"} {
 		sw.MustWait(port+" to be programmed", func() (bool, error) { return sw.MustIDs(port)["vifguard-state"] != "", nil })
 	}

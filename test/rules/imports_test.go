@@ -20,13 +20,15 @@ var allowed = map[string]struct {
 	"flows":                {own: []string{"model"}},
 	"ovsdb":                {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/cenkalti/rpc2", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
 	"controller/openflow":  {own: []string{"flows"}, third: []string{"github.com/contiv/libOpenflow"}},
-	"controller/events":    {own: []string{"model", "model/frame"}},
-	"controller/advice":    {own: []string{"controller/events", "model", "model/frame"}},
-	"controller/control":   {own: []string{"controller/events"}},
+	"controller/drops":     {own: []string{"model", "model/frame"}, third: []string{"github.com/sirupsen/logrus"}},
+	"controller/advice":    {own: []string{"controller/drops", "model", "model/frame"}},
+	"controller/control":   {own: []string{"controller/drops"}},
 	"controller/unixctl":   {},
 	"controller/metrics":   {third: []string{"github.com/prometheus/client_golang"}},
+	"controller/inspect":   {own: []string{"controller/openflow", "controller/unixctl", "flows", "model"}},
+	"controller/bridge":    {own: []string{"controller/drops", "controller/metrics", "controller/openflow", "flows", "model"}, third: []string{"github.com/sirupsen/logrus"}},
+	"controller/agent":     {own: []string{"controller/bridge", "controller/control", "controller/drops", "controller/metrics", "controller/openflow", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
 	"cmd/vifguard/libvirt": {own: []string{"model"}},
-	"controller":           {own: []string{"controller/control", "controller/events", "controller/metrics", "controller/openflow", "controller/unixctl", "flows", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
 }
 
 // pure lists the packages that are functions of values.

@@ -1,0 +1,226 @@
+package agent_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"go.uber.org/goleak"
+
+	"github.com/vifguard/vifguard/controller/agent"
+	"github.com/vifguard/vifguard/controller/inspect"
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/ovsdb"
+	"github.com/vifguard/vifguard/test/lab"
+	"github.com/vifguard/vifguard/test/lab/labagent"
+)
+
+// host is a private switch with an agent.
+type host struct {
+	*lab.T
+	t     testing.TB
+	log   *lab.Log
+	agent *agent.Agent
+	tune  func(*agent.Agent) // called before an agent runs
+	stop  func()             // ends the agent and waits for it
+}
+
+// newHost starts a switch without an agent.
+func newHost(t testing.TB) *host {
+	t.Helper()
+	return newHostOn(t, lab.Dummy)
+}
+
+// newHostOn starts a switch with another datapath.
+func newHostOn(t testing.TB, d lab.Datapath) *host {
+	t.Helper()
+	h := &host{T: lab.New(t, lab.Options{Datapath: d}), t: t, log: &lab.Log{}, tune: func(*agent.Agent) {}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the agent's log:\n%s", h.log)
+		}
+	})
+	return h
+}
+
+// run starts an agent that compares with the switch so rarely that it must notice
+// everything by itself, unless check says otherwise.
+func (h *host) run(check time.Duration) {
+	h.t.Helper()
+	h.start(agent.Config{CheckInterval: check})
+}
+
+// start starts an agent with this configuration, less what every host has.
+func (h *host) start(c agent.Config) {
+	h.t.Helper()
+	log := logrus.New()
+	log.SetOutput(h.log)
+	log.SetLevel(logrus.InfoLevel)
+	c.Endpoint, c.Version, c.Log = h.Endpoint(), "test", log
+	a, err := agent.New(c)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.agent = a
+	h.tune(a)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	var once sync.Once
+	h.stop = func() {
+		once.Do(func() {
+			cancel()
+			select {
+			case err := <-done:
+				if err != nil {
+					h.t.Errorf("agent: %v", err)
+				}
+			case <-time.After(20 * time.Second):
+				h.t.Error("the agent doesn't stop")
+			}
+		})
+	}
+	h.t.Cleanup(h.stop)
+}
+
+const never = time.Hour
+
+// vif adds a VIF to a bridge.
+func (h *host) vif(bridge, port string, number int, words ...string) {
+	h.t.Helper()
+	h.MustPort(bridge, port, lab.PortOptions{OFPort: number, ExternalIDs: pairs(words)})
+}
+
+func pairs(words []string) map[string]string {
+	m := make(map[string]string)
+	for _, w := range words {
+		k, v, _ := strings.Cut(w, "=")
+		m[k] = v
+	}
+	return m
+}
+
+// guard opts a bridge in.
+func (h *host) guard(bridge string, settings ...string) {
+	h.t.Helper()
+	args := []string{"set", "Bridge", bridge, "external_ids:port-security=auto"}
+	for _, s := range settings {
+		args = append(args, "external_ids:"+s)
+	}
+	h.MustVsctl(args...)
+}
+
+// await waits until an interface's status keys are these; "" means absent.
+func (h *host) await(port string, want ...string) {
+	h.t.Helper()
+	h.wait(fmt.Sprintf("%s to report %v", port, want), func() error {
+		have := h.MustIDs(port)
+		for k, v := range pairs(want) {
+			if have["vifguard-"+k] != v {
+				return fmt.Errorf("it reports %v", have)
+			}
+		}
+		return nil
+	})
+}
+
+// wait waits until cond returns nil; it fails the test with cond's last error.
+func (h *host) wait(what string, cond func() error) {
+	h.t.Helper()
+	h.waitFor(20*time.Second, what, cond)
+}
+
+// waitFor is wait with another limit.
+func (h *host) waitFor(limit time.Duration, what string, cond func() error) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	var last error
+	err := lab.WaitUntil(ctx, what, func() (bool, error) {
+		last = cond()
+		return last == nil, nil
+	})
+	if err != nil {
+		h.t.Fatalf("%v: %v", err, last)
+	}
+}
+
+// inspect reads a bridge as the command line does.
+func (h *host) inspect(bridge string) inspect.Inspection {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := ovsdb.Dial(ctx, h.Endpoint(), nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer c.Close()
+	b := c.Host().Bridge(bridge)
+	if b == nil {
+		h.t.Fatalf("no bridge %s", bridge)
+	}
+	return inspect.Inspect(ctx, b, c.Host().Profiles, h.Dir)
+}
+
+// mustBeInForce fails unless the switch has exactly what OVSDB asks for: every port's
+// rules, the shared ones, and nothing else of ours.
+func (h *host) mustBeInForce(bridge string) {
+	h.t.Helper()
+	if err := h.inForce(bridge); err != nil {
+		h.t.Error(err)
+	}
+}
+
+func (h *host) inForce(bridge string) error {
+	return labagent.Exact(h.t.Context(), h.Switch, bridge)
+}
+
+func (h *host) ownFlows(bridge string) int {
+	h.t.Helper()
+	n, err := labagent.Flows(h.Switch, bridge)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return n
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	mac1 = "attached-mac=52:54:00:00:00:01"
+	mac2 = "attached-mac=52:54:00:00:00:02"
+)
+
+// awaitExact waits until the switch has exactly what OVSDB asks for.
+func (h *host) awaitExact(bridge string) {
+	h.t.Helper()
+	h.wait("exactly the right flows on "+bridge, func() error { return h.inForce(bridge) })
+}
+
+// spoof sends one frame with a foreign MAC from a port, and expects it to be dropped.
+func spoof(h *host, port string) {
+	h.t.Helper()
+	frame := lab.Ether(lab.MustMAC("ff:ff:ff:ff:ff:ff"), lab.MustMAC("52:54:00:ff:ff:ff"), 0x0800, make([]byte, 46))
+	if got := h.MustReach(port, frame); len(got) != 0 {
+		h.t.Errorf("a spoofed frame from %s reached %d ports", port, len(got))
+	}
+	h.MustPurge()
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func dropsOf(h *host, port string) map[flows.Reason]uint64 {
+	h.t.Helper()
+	for _, p := range h.inspect("br0").Ports {
+		if p.Row.Name == port {
+			return p.Drops
+		}
+	}
+	h.t.Fatalf("no port %s", port)
+	return nil
+}

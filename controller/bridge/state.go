@@ -1,0 +1,99 @@
+package bridge
+
+import (
+	"time"
+
+	"github.com/vifguard/vifguard/controller/metrics"
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
+)
+
+// sight is what a worker last saw of its switch. It is immutable.
+type sight struct {
+	connected bool
+	installed int // flows of ours
+	foreign   int // flows of others that take precedence over the checks
+	success   time.Time
+	packets   map[uint64]uint64 // by cookie, of flows that count drops
+}
+
+// Metrics returns what Prometheus sees of a guarded bridge; ok is false for another. It
+// may be called from any goroutine.
+func (w *Worker) Metrics() (_ metrics.BridgeState, ok bool) {
+	t := w.want.Load()
+	if t == nil || !t.Config.Guarded {
+		return metrics.BridgeState{}, false
+	}
+	seen := w.seen.Load()
+	s := metrics.BridgeState{
+		Name: t.Bridge.Name, Secure: t.Bridge.FailMode == model.FailSecure,
+		Connected: seen.connected, Installed: seen.installed, Foreign: seen.foreign, Success: seen.success,
+		UnknownPort: seen.packets[flows.NewCookie(0, flows.UnknownPort)],
+		States:      make(map[string]int),
+	}
+	for _, state := range model.States() {
+		s.States[string(state)] = 0
+	}
+	r := w.done.Load()
+	if r == nil {
+		r = &Report{}
+	}
+	s.Desired = r.shared
+	if r.Unguarded != nil {
+		s.Unguarded = r.Unguarded.Length
+	}
+	outcomes := r.Outcomes(t.Bridge)
+	for i, row := range t.Bridge.Interfaces {
+		v := outcomes[i]
+		if v == nil {
+			if row.IsVIF() {
+				s.States[string(model.StatePending)]++
+			}
+			continue
+		}
+		s.Desired += len(v.entries)
+		v.count(&s)
+		s.Drops = append(s.Drops, v.drops(seen.packets)...)
+	}
+	return s, true
+}
+
+// count adds a port's state.
+func (v *VIF) count(s *metrics.BridgeState) {
+	if len(v.Policy.Problems) > 0 {
+		s.Errors++
+	}
+	switch {
+	case v.Policy.Mode == model.Trusted:
+	case v.Row.OFPort == 0:
+		s.States[string(model.StatePending)]++
+	default:
+		s.States[string(v.State())]++
+	}
+}
+
+// State returns the state of a port whose flows the switch has confirmed.
+func (v *VIF) State() model.State {
+	if v.Quarantined() {
+		return model.StateQuarantined
+	}
+	return model.StateOf(v.Policy)
+}
+
+// drops returns a counter for each reason that the port's flows count.
+func (v *VIF) drops(packets map[uint64]uint64) []metrics.Drop {
+	var list []metrics.Drop
+	var have [1 << 8]bool
+	for _, e := range v.entries {
+		_, reason, _ := flows.SplitCookie(e.Cookie)
+		if reason == flows.NoReason || have[reason] {
+			continue
+		}
+		have[reason] = true
+		list = append(list, metrics.Drop{
+			Port: v.Row.Name, Reason: reason.String(),
+			Observed: v.Policy.Action == model.Observe, Packets: packets[e.Cookie],
+		})
+	}
+	return list
+}
