@@ -184,7 +184,7 @@ func statusOf(t *bridge.Target, row *model.Interface, outcome *bridge.VIF, r *br
 		return pending(t, row, r)
 	case outcome.Policy.Mode == model.Trusted:
 		return model.Status{}, true
-	case outcome.Row.OFPort == 0:
+	case outcome.Pending():
 		return model.PendingStatus(outcome.Policy, row, t.Config.Problems), true
 	}
 	s = model.StatusOf(outcome.Policy, outcome.Row, t.Config.Problems)

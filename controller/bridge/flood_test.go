@@ -69,7 +69,7 @@ func TestFloodMeter(t *testing.T) {
 			var m floodMeter
 			c := counters{of: make(map[flows.VIFID]uint64)}
 			c.add(1, 7000) // long ago
-			if _, err := m.look(now, c.total, limits, c.read); err != nil {
+			if _, err := m.measure(now, c.total, limits, c.read); err != nil {
 				t.Fatal(err)
 			}
 			var got []string
@@ -84,7 +84,7 @@ func TestFloodMeter(t *testing.T) {
 					}
 				}
 				now, c.reads = now.Add(time.Second), 0
-				flooding, err := m.look(now, c.total, limits, c.read)
+				flooding, err := m.measure(now, c.total, limits, c.read)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -128,7 +128,7 @@ func TestFloodMeterDividesByRealTime(t *testing.T) {
 	c := counters{of: make(map[flows.VIFID]uint64)}
 	limits := map[flows.VIFID]model.Flood{1: 1000}
 	for range 5 {
-		flooding, err := m.look(now, c.total, limits, c.read)
+		flooding, err := m.measure(now, c.total, limits, c.read)
 		if err != nil || len(flooding) > 0 {
 			t.Fatalf("%v, %v", flooding, err)
 		}
@@ -141,7 +141,7 @@ func TestFloodMeterPassesErrorsOn(t *testing.T) {
 	fault := errors.New("fault")
 	var m floodMeter
 	fails := func() (map[flows.VIFID]uint64, error) { return nil, fault }
-	if _, err := m.look(time.Now(), 1, nil, fails); !errors.Is(err, fault) {
+	if _, err := m.measure(time.Now(), 1, nil, fails); !errors.Is(err, fault) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -228,10 +228,11 @@ func TestFloodsOfASwitchThatDoesntTell(t *testing.T) {
 	}
 	log := logrus.New()
 	log.SetOutput(t.Output())
-	f := newFloods(FloodTimes{}, &Worker{log: logrus.NewEntry(log)})
+	f := newFloods(FloodTimes{}, logrus.NewEntry(log), nil)
 	ledger := ledger{target: &Target{}, limits: map[flows.VIFID]model.Flood{1: 1}}
+	first := &session{Switch: conn}
 	for range 3 {
-		if err := f.look(ctx, conn, &ledger); err != nil {
+		if err := f.measure(ctx, first, &ledger); err != nil {
 			t.Error(err)
 		}
 	}
@@ -239,7 +240,7 @@ func TestFloodsOfASwitchThatDoesntTell(t *testing.T) {
 	if n := <-asked; n != 1 {
 		t.Errorf("asked %d times", n)
 	}
-	if err := newFloods(FloodTimes{}, &Worker{}).look(ctx, conn, &ledger); err == nil {
+	if err := newFloods(FloodTimes{}, logrus.NewEntry(log), nil).measure(ctx, &session{Switch: conn}, &ledger); err == nil {
 		t.Error("a session that is lost is no error")
 	}
 }

@@ -12,137 +12,58 @@ import (
 	"github.com/vifguard/vifguard/model"
 )
 
-// Target is what a bridge's worker is to achieve.
-type Target struct {
-	Bridge   *model.Bridge
-	Config   model.BridgeConfig
-	Profiles map[string]string
+// facts are what a bridge's flows depend on beside the target: what its worker has found
+// out. Together they are the runtime part of every port's input.
+type facts struct {
+	sampled     bool                     // rules that count send samples too
+	quarantines map[string]*quarantine   // by Interface row UUID
+	refusals    map[string]flows.Refusal // by Interface row UUID
+	contested   map[uint32]bool          // OpenFlow ports that several rows claim
 }
 
-// NewTarget resolves a bridge's own metadata.
-func NewTarget(b *model.Bridge, profiles map[string]string) *Target {
-	return &Target{Bridge: b, Config: model.ResolveBridge(b), Profiles: profiles}
+// of returns what is known of one row.
+func (f *facts) of(row *model.Interface) flows.Runtime {
+	r := flows.Runtime{Sampled: f.sampled}
+	if len(f.quarantines) > 0 {
+		if q := f.quarantines[row.UUID]; q != nil {
+			r.Quarantine = q.timeout
+		}
+	}
+	if len(f.refusals) > 0 {
+		r.Refusal = f.refusals[row.UUID]
+	}
+	if len(f.contested) > 0 {
+		r.Contested = f.contested[row.OFPort]
+	}
+	return r
 }
 
-// Same reports whether two targets ask for the same.
-func (t *Target) Same(o *Target) bool {
-	return o != nil && t.Bridge == o.Bridge && maps.Equal(t.Profiles, o.Profiles)
-}
-
-func (t *Target) pipeline() flows.Pipeline {
-	return flows.PipelineOf(&t.Config.Settings)
-}
-
-// VIF is what is known of one port of a guarded bridge.
-type VIF struct {
-	Row     *model.Interface
-	Policy  *model.Policy // what it may be, blocked if the switch refused its flows
-	entries []flows.Entry // the flows that the policy means; none without an OpenFlow port
-
-	refused []flows.Entry  // entries that the switch refused, while they are still asked for
-	refusal *model.Problem // why
-
-	sampled bool   // entries that count send samples too
-	meter   uint32 // that limits the samples; 0 for none
-
-	quarantine *quarantine // nil for none
-}
-
-// ledger remembers, for one bridge, what each port's inputs lead to. Its contents are
-// a function of the target, of the quarantines, and of what the switch refused: starting
-// from an empty ledger gives the same flows.
+// ledger remembers, for one bridge, what each port's input leads to. Its contents are a
+// function of the target and the facts: starting from an empty ledger gives the same flows.
 type ledger struct {
 	target  *Target
-	sampled bool                   // entries that count send samples too
-	held    map[string]*quarantine // by Interface row UUID
+	facts   facts
 	shared  []flows.Entry
 	guarded int                         // ports that aren't trusted
 	vifs    []*VIF                      // parallel to target.Bridge.Interfaces; never changed in place
 	limits  map[flows.VIFID]model.Flood // how much may be refused, of ports that have a limit
 }
 
-// change is the flows that an update replaced, and what they were replaced by, with the
-// meters that each of them used.
-type change struct {
-	old, new             []flows.Entry
-	oldMeters, newMeters []uint32
-	guarded              int                         // how many more ports aren't trusted
-	limits               map[flows.VIFID]model.Flood // limits that changed; 0 for none any more
-}
-
-func (c *change) drop(v *VIF) {
-	c.old = append(c.old, v.entries...)
-	if v.guarded() {
-		c.guarded--
-		c.limit(v, 0)
-	}
-	if v.meter != 0 {
-		c.oldMeters = append(c.oldMeters, v.meter)
-	}
-}
-
-func (c *change) add(v *VIF) {
-	c.new = append(c.new, v.entries...)
-	if v.guarded() {
-		c.guarded++
-		c.limit(v, v.Policy.FloodLimit())
-	}
-	if v.meter != 0 {
-		c.newMeters = append(c.newMeters, v.meter)
-	}
-}
-
-// limit notes the flood limit that a port has from now on, if that or the one it had is
-// worth a note.
-func (c *change) limit(v *VIF, limit model.Flood) {
-	if limit == 0 && v.Policy.FloodLimit() == 0 {
-		return
-	}
-	if c.limits == nil {
-		c.limits = make(map[flows.VIFID]model.Flood)
-	}
-	c.limits[flows.ParseVIFID(v.Row.UUID)] = limit
-}
-
-// update brings the ledger to a target, with these quarantines, and returns what changed.
-func (l *ledger) update(t *Target, sampled bool, held map[string]*quarantine) (change, error) {
+// update brings the ledger to a target, with these facts, and returns what changed.
+func (l *ledger) update(t *Target, f facts) (change, error) {
 	var c change
-	all := l.target == nil || l.sampled != sampled || !sameConfig(l.target, t)
-	if !all && l.target.Bridge == t.Bridge && maps.Equal(l.held, held) {
+	sameSettings := l.target != nil && l.target.Config.Settings == t.Config.Settings
+	if sameSettings && t.Same(l.target) && l.facts.same(&f) {
 		l.target = t
 		return c, nil
 	}
-	shared := &VIF{entries: l.shared, meter: sharedMeter(l.sampled)}
-	if all {
-		entries, err := encode(flows.Shared(), t, sampled)
-		if err != nil {
-			return c, err
-		}
-		c.drop(shared)
-		shared = &VIF{entries: entries, meter: sharedMeter(sampled)}
-		c.add(shared)
+	f.contested = model.ContestedPorts(t.Bridge)
+	shared, err := l.updateShared(t, f.sampled, sameSettings, &c)
+	if err != nil {
+		return c, err
 	}
-	next := make([]*VIF, len(t.Bridge.Interfaces))
-	var todo []job
-	old := l.vifs
-	for i, row := range t.Bridge.Interfaces {
-		for ; len(old) > 0 && model.Before(old[0].Row, row); old = old[1:] {
-			c.drop(old[0])
-		}
-		var was *VIF
-		if len(old) > 0 && !model.Before(row, old[0].Row) {
-			was, old = old[0], old[1:]
-		}
-		if was != nil && !all && model.SameInput(was.Row, row) && was.quarantine == held[row.UUID] {
-			next[i] = was.at(row)
-			continue
-		}
-		todo = append(todo, job{i, was})
-	}
-	for _, gone := range old {
-		c.drop(gone)
-	}
-	if err := compileAll(t, next, todo, sampled, held); err != nil {
+	next, todo := l.carryOver(t, &f, sameSettings, &c)
+	if err := compileAll(t, next, todo); err != nil {
 		return c, err
 	}
 	for _, j := range todo {
@@ -151,7 +72,7 @@ func (l *ledger) update(t *Target, sampled bool, held map[string]*quarantine) (c
 		}
 		c.add(next[j.index])
 	}
-	l.shared, l.vifs, l.target, l.sampled, l.held = shared.entries, next, t, sampled, held
+	l.shared, l.vifs, l.target, l.facts = shared, next, t, f
 	l.guarded += c.guarded
 	if l.limits == nil {
 		l.limits = make(map[flows.VIFID]model.Flood)
@@ -164,68 +85,82 @@ func (l *ledger) update(t *Target, sampled bool, held map[string]*quarantine) (c
 	return c, nil
 }
 
-// guarded reports whether a port isn't trusted.
-func (v *VIF) guarded() bool { return v.Policy != nil && v.Policy.Mode != model.Trusted }
-
-// Quarantined reports whether nothing of a port passes because it floods. One whose
-// flows the switch refused is blocked instead.
-func (v *VIF) Quarantined() bool { return v.quarantine != nil && v.refused == nil }
-
-// Quarantine says since when and why a quarantined port is.
-func (v *VIF) Quarantine() string { return v.quarantine.String() }
-
-// Refused reports whether the switch refused the flows of a port, which is blocked since.
-func (v *VIF) Refused() bool { return v.refused != nil }
-
-// at returns what is known of a port with a row that asks for the same.
-func (v *VIF) at(row *model.Interface) *VIF {
-	if v.Row == row {
-		return v
-	}
-	is := *v
-	is.Row = row
-	return &is
+// same reports whether two collections of facts say the same, the contested ports aside,
+// which follow from the target.
+func (f *facts) same(o *facts) bool {
+	return f.sampled == o.sampled && maps.Equal(f.quarantines, o.quarantines) && maps.Equal(f.refusals, o.refusals)
 }
 
-// sharedMeter returns the meter of the samples that shared flows send, 0 for none.
-func sharedMeter(sampled bool) uint32 {
-	if !sampled {
-		return 0
+// updateShared returns the flows that don't depend on a port.
+func (l *ledger) updateShared(t *Target, sampled, sameSettings bool, c *change) ([]flows.Entry, error) {
+	if sameSettings && l.facts.sampled == sampled {
+		return l.shared, nil
 	}
-	return flows.SampleMeter(0)
-}
-
-// encode encodes rules, with samples of what they count or without.
-func encode(rules []flows.Rule, t *Target, sampled bool) ([]flows.Entry, error) {
+	rules := flows.Shared()
 	if sampled {
 		rules = flows.Sampled(rules)
 	}
-	return openflow.EncodeAll(rules, t.pipeline())
+	entries, err := openflow.EncodeAll(rules, t.pipeline())
+	if err != nil {
+		return nil, err
+	}
+	c.drop(&VIF{entries: l.shared, meter: sharedMeter(l.facts.sampled && l.target != nil)})
+	c.add(&VIF{entries: entries, meter: sharedMeter(sampled)})
+	return entries, nil
 }
 
-// sameConfig reports whether two targets differ in single ports at most.
-func sameConfig(a, b *Target) bool {
-	return a.Config.Default == b.Config.Default && a.Config.Action == b.Config.Action &&
-		a.Config.ActionSet == b.Config.ActionSet && a.Config.Flood == b.Config.Flood && a.Config.UnmarkedBlock == b.Config.UnmarkedBlock &&
-		a.Config.Name == b.Config.Name && a.pipeline() == b.pipeline() && maps.Equal(a.Profiles, b.Profiles)
+// carryOver returns the ports of the target, those whose input is the same as it was
+// before as they were, and the others as what is to compile.
+func (l *ledger) carryOver(t *Target, f *facts, sameSettings bool, c *change) (next []*VIF, todo []job) {
+	sameProfiles := sameSettings && maps.Equal(l.target.Profiles, t.Profiles)
+	next = make([]*VIF, len(t.Bridge.Interfaces))
+	old := l.vifs
+	for i, row := range t.Bridge.Interfaces {
+		for ; len(old) > 0 && model.Before(old[0].Row, row); old = old[1:] {
+			c.drop(old[0])
+		}
+		var was *VIF
+		if len(old) > 0 && !model.Before(row, old[0].Row) {
+			was, old = old[0], old[1:]
+		}
+		r := f.of(row)
+		// Most rows are the same value as before, so that their keys needn't be read.
+		if was != nil && sameProfiles && was.Row == row && was.input.Runtime == r {
+			next[i] = was.at(row, f.quarantines[row.UUID])
+			continue
+		}
+		in := flows.Input{Input: model.NewInput(&t.Config, t.Profiles, row), Runtime: r}
+		if was != nil && was.input.Same(&in) {
+			next[i] = was.at(row, f.quarantines[row.UUID])
+			continue
+		}
+		todo = append(todo, job{index: i, was: was, input: in, quarantine: f.quarantines[row.UUID]})
+	}
+	for _, gone := range old {
+		c.drop(gone)
+	}
+	return next, todo
 }
 
 // job is one port to compile.
 type job struct {
-	index int
-	was   *VIF // what it was; nil if it is new
+	index      int
+	was        *VIF // what it was; nil if it is new
+	input      flows.Input
+	quarantine *quarantine
 }
+
+// minShare is how many ports are worth a goroutine.
+const minShare = 64
 
 // compileAll compiles ports into next. Each is a function of its own input, so they are
 // shared out between the processors.
-func compileAll(t *Target, next []*VIF, todo []job, sampled bool, held map[string]*quarantine) error {
+func compileAll(t *Target, next []*VIF, todo []job) error {
 	workers := max(min(runtime.GOMAXPROCS(0), len(todo)/minShare), 1)
-	failed := make([]error, workers)
+	errs := make([]error, workers)
 	work := func(worker int) {
-		for n := worker; n < len(todo) && failed[worker] == nil; n += workers {
-			j := todo[n]
-			row := t.Bridge.Interfaces[j.index]
-			next[j.index], failed[worker] = compile(t, row, j.was, sampled, held[row.UUID])
+		for n := worker; n < len(todo) && errs[worker] == nil; n += workers {
+			next[todo[n].index], errs[worker] = compile(&todo[n], t.pipeline())
 		}
 	}
 	var others sync.WaitGroup
@@ -234,55 +169,21 @@ func compileAll(t *Target, next []*VIF, todo []job, sampled bool, held map[strin
 	}
 	work(0)
 	others.Wait()
-	return errors.Join(failed...)
+	return errors.Join(errs...)
 }
 
-// minShare is how many ports are worth a goroutine.
-const minShare = 64
-
-// compile resolves and compiles one port. Flows that the switch refused before are
-// not tried again: the port is blocked instead, until something else is asked for.
-func compile(t *Target, row *model.Interface, was *VIF, sampled bool, q *quarantine) (*VIF, error) {
-	policy := model.Resolve(&t.Config, t.Profiles, row)
-	v := &VIF{Row: row, Policy: &policy, sampled: sampled, quarantine: q}
-	if err := v.compile(t); err != nil {
-		return nil, err
+func compile(j *job, p flows.Pipeline) (*VIF, error) {
+	c := j.input.Compile()
+	entries, err := openflow.EncodeAll(c.Rules, p)
+	v := &VIF{Row: j.input.Row, Policy: &c.Policy, input: j.input, entries: entries, refused: c.Refused, quarantine: j.quarantine}
+	if j.input.Sampled && len(counting(entries)) > 0 {
+		v.meter = flows.SampleMeter(j.input.Row.OFPort)
 	}
-	if was != nil && was.refused != nil && slices.Equal(was.refused, v.entries) {
-		return v, v.refuse(t, was.refusal)
-	}
-	return v, nil
+	return v, err
 }
 
-func (v *VIF) compile(t *Target) error {
-	v.entries = nil
-	if v.Row.OFPort == 0 {
-		return nil
-	}
-	port := flows.Port{VIF: flows.ParseVIFID(v.Row.UUID), InPort: v.Row.OFPort, Policy: v.Policy}
-	if v.quarantine != nil {
-		port.Quarantine = v.quarantine.timeout
-	}
-	var err error
-	v.entries, err = encode(flows.Compile(port), t, v.sampled)
-	v.meter = 0
-	if v.sampled && len(counting(v.entries)) > 0 {
-		v.meter = flows.SampleMeter(v.Row.OFPort)
-	}
-	return err
-}
-
-// refuse replaces a port's policy, which the switch wouldn't take, by one that blocks.
-func (v *VIF) refuse(t *Target, why *model.Problem) error {
-	v.refused, v.refusal = v.entries, why
-	v.Policy = &model.Policy{
-		Mode: model.Blocked, Origins: model.Origins{Mode: "the switch refused its flows"},
-		Problems: append(slices.Clone(v.Policy.Problems), *why),
-	}
-	return v.compile(t)
-}
-
-// entries returns all flows that the bridge should have.
+// entries returns all flows that the bridge should have. No key is in it twice: shared
+// flows match no port, and a port belongs to one row.
 func (l *ledger) entries() []flows.Entry {
 	all := slices.Clone(l.shared)
 	for _, v := range l.vifs {
@@ -291,20 +192,25 @@ func (l *ledger) entries() []flows.Entry {
 	return all
 }
 
-// owner returns the index of the port that a cookie names, or -1 for shared flows.
-func (l *ledger) owner(cookie uint64) int {
+// owner returns the port that a cookie names, nil for shared flows.
+func (l *ledger) owner(cookie uint64) *VIF {
 	id, _, _ := flows.SplitCookie(cookie)
-	return slices.IndexFunc(l.vifs, func(v *VIF) bool { return id != 0 && flows.ParseVIFID(v.Row.UUID) == id })
+	i := slices.IndexFunc(l.vifs, func(v *VIF) bool { return id != 0 && flows.ParseVIFID(v.Row.UUID) == id })
+	if i < 0 {
+		return nil
+	}
+	return l.vifs[i]
 }
 
-// replace puts what is left of a port that the switch refused in its place.
-func (l *ledger) replace(i int, v *VIF) {
-	l.vifs = slices.Clone(l.vifs) // reports show the old one
-	l.vifs[i] = v
-	delete(l.limits, flows.ParseVIFID(v.Row.UUID))
+// usesMeter reports whether some flow uses a meter.
+func (l *ledger) usesMeter(id uint32) bool {
+	return id == sharedMeter(l.facts.sampled) || slices.ContainsFunc(l.vifs, func(v *VIF) bool { return v.meter == id })
 }
 
-// meters reports whether some port's flows use a meter.
-func (l *ledger) meters(id uint32) bool {
-	return id == sharedMeter(l.sampled) || slices.ContainsFunc(l.vifs, func(v *VIF) bool { return v.meter == id })
+// sharedMeter returns the meter of the samples that shared flows send, 0 for none.
+func sharedMeter(sampled bool) uint32 {
+	if !sampled {
+		return 0
+	}
+	return flows.SampleMeter(0)
 }

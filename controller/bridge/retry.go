@@ -12,12 +12,14 @@ const (
 // is that nothing has failed.
 type Retry struct {
 	wait     time.Duration
+	at       time.Time
 	reminded time.Time
 }
 
 // Next returns the pause before the next attempt: it doubles up to limit.
 func (r *Retry) Next(limit time.Duration) time.Duration {
 	r.wait = min(max(2*r.wait, firstRetry), limit)
+	r.at = time.Now().Add(r.wait)
 	return r.wait
 }
 

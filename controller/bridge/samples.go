@@ -15,25 +15,25 @@ import (
 // sumInterval is how often it is looked for windows that are over.
 const sumInterval = time.Second
 
-// samplingReader makes events of one bridge's samples. It outlives the sessions, of
+// sampleReader makes events of one bridge's samples. It outlives the sessions, of
 // which there is one at a time.
-type samplingReader struct {
-	bridge  string
-	want    func() *Target
+type sampleReader struct {
 	journal *drops.Journal
+	target  func() *Target // the newest; nil for none yet
 	fold    *drops.Fold
 
-	of    *Target // that rows is made of
-	rows  map[flows.VIFID]*model.Interface
-	ports map[uint32]*model.Interface
+	of     *Target // that the fields below are made of
+	bridge string
+	rows   map[flows.VIFID]*model.Interface
+	ports  map[uint32]*model.Interface
 }
 
-func newSamplingReader(w *Worker, j *drops.Journal) samplingReader {
-	return samplingReader{want: w.want.Load, journal: j, fold: drops.NewFold()}
+func newSampleReader(j *drops.Journal, target func() *Target) *sampleReader {
+	return &sampleReader{journal: j, target: target, fold: drops.NewFold()}
 }
 
 // run reads until the session ends. own are the flows that were there at its begin.
-func (r *samplingReader) run(conn *openflow.Conn, list <-chan openflow.PacketIn, own []openflow.Flow) {
+func (r *sampleReader) run(conn Switch, list <-chan openflow.PacketIn, own []openflow.Flow) {
 	for _, f := range own {
 		if _, reason, _ := flows.SplitCookie(f.Cookie); reason != flows.NoReason {
 			r.fold.Baseline(f.Cookie, f.Packets)
@@ -54,7 +54,7 @@ func (r *samplingReader) run(conn *openflow.Conn, list <-chan openflow.PacketIn,
 }
 
 // sample reads one sample. The cookie says whose it is and why it was refused.
-func (r *samplingReader) sample(now time.Time, p *openflow.PacketIn) {
+func (r *sampleReader) sample(now time.Time, p *openflow.PacketIn) {
 	_, reason, ours := flows.SplitCookie(p.Cookie)
 	if !ours || reason == flows.NoReason || !r.fold.Admit(now) {
 		return
@@ -69,7 +69,7 @@ func (r *samplingReader) sample(now time.Time, p *openflow.PacketIn) {
 }
 
 // sum tells what repeated itself, by the switch's counters.
-func (r *samplingReader) sum(conn *openflow.Conn, now time.Time) {
+func (r *sampleReader) sum(conn Switch, now time.Time) {
 	due := r.fold.Due(now)
 	for _, cookie := range due {
 		packets, known := counter(conn, cookie)
@@ -91,7 +91,7 @@ func (r *samplingReader) sum(conn *openflow.Conn, now time.Time) {
 }
 
 // sumOthers tells what a VIF's other rules have counted while one has used up its meter.
-func (r *samplingReader) sumOthers(conn *openflow.Conn, now time.Time, flooded uint64, id flows.VIFID) {
+func (r *sampleReader) sumOthers(conn Switch, now time.Time, flooded uint64, id flows.VIFID) {
 	for _, reason := range flows.Reasons() {
 		cookie := flows.NewCookie(id, reason)
 		if cookie == flooded {
@@ -106,10 +106,11 @@ func (r *samplingReader) sumOthers(conn *openflow.Conn, now time.Time, flooded u
 }
 
 // counter returns what a rule has counted; known is false when there is none, or the
-// session has ended. Nothing limits the time: the worker ends the session when it has
-// waited too long.
-func counter(conn *openflow.Conn, cookie uint64) (packets uint64, known bool) {
-	list, err := conn.Flows(context.Background(), cookie, math.MaxUint64)
+// session has ended, as it does when the switch takes too long.
+func counter(conn Switch, cookie uint64) (packets uint64, known bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), switchTimeout)
+	defer cancel()
+	list, err := conn.Flows(ctx, cookie, math.MaxUint64)
 	for _, f := range list {
 		packets += f.Packets
 	}
@@ -117,8 +118,8 @@ func counter(conn *openflow.Conn, cookie uint64) (packets uint64, known bool) {
 }
 
 // index makes the rows findable.
-func (r *samplingReader) index() {
-	t := r.want()
+func (r *sampleReader) index() {
+	t := r.target()
 	if t == nil || t == r.of {
 		return
 	}
@@ -134,7 +135,7 @@ func (r *samplingReader) index() {
 
 // vif names whose frame it was: by the rule, or for a port without rules of its own by
 // the port's number.
-func (r *samplingReader) vif(p *openflow.PacketIn) drops.VIF {
+func (r *sampleReader) vif(p *openflow.PacketIn) drops.VIF {
 	r.index()
 	id, _, _ := flows.SplitCookie(p.Cookie)
 	row := r.rows[id]

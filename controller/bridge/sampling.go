@@ -9,7 +9,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/vifguard/vifguard/controller/drops"
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
 )
@@ -21,45 +20,39 @@ const DefaultSampleRate = 10
 // MaxSampleRate limits what a flood may cost.
 const MaxSampleRate = 1000
 
-// sampling has one bridge's switch send samples of what it refuses. It belongs to the
-// bridge's worker; only what samplingReader holds is shared with the goroutine that
-// reads the samples.
+// sampler begins sampling in each of a bridge's sessions.
+type sampler struct {
+	rate      uint32 // packets per second and port; 0 for none
+	log       *logrus.Entry
+	reader    *sampleReader
+	complaint string // why the last session has no samples, as logged; "" for none
+}
+
+// sampling has one bridge's switch send samples of what it refuses, for as long as a
+// session lasts.
 //
 // Meters can't be part of a bundle, so they are added before the flows that refer to
 // them and deleted after those. Open vSwitch resolves a meter's number when it installs
 // a flow: a flow whose meter is deleted goes on unmetered, or with the meter that gets
 // the place, until the flow is installed again.
 type sampling struct {
-	rate uint32 // packets per second and port; 0 for none
-	log  *logrus.Entry
-
-	reader  samplingReader
+	*sampler
+	conn    Switch
 	reading sync.WaitGroup
 
-	conn    *openflow.Conn // the session that it works with
-	on      bool           // the flows of this session have samples
-	retried bool           // the switch refused a sample in this session, and it was tried again
-	why     string         // why sampling isn't on, as logged
+	on      bool // the flows of this session have samples
+	retried bool // the switch refused a sample, and it was tried again
 	meters  map[uint32]openflow.Meter
 	fresh   map[uint32]bool // meters added since the flows were compared
 }
 
-func newSampling(rate int, w *Worker, j *drops.Journal) *sampling {
-	return &sampling{rate: uint32(rate), log: w.log, reader: newSamplingReader(w, j)}
-}
-
-// attach begins sampling with a new session; with the one that it has it does nothing.
-// Only a session that is lost is an error: a bridge is guarded without samples too.
-func (s *sampling) attach(ctx context.Context, conn *openflow.Conn) error {
-	if s == nil || s.conn == conn {
-		return nil
-	}
-	s.detach()
-	s.conn, s.on, s.retried = conn, false, false
+// begin asks for samples. Only a session that is lost is an error: a bridge is guarded
+// without samples too.
+func (s *sampling) begin(ctx context.Context) error {
 	if s.rate == 0 {
 		return nil
 	}
-	limit, err := conn.MeterLimit(ctx)
+	limit, err := s.conn.MeterLimit(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,40 +60,32 @@ func (s *sampling) attach(ctx context.Context, conn *openflow.Conn) error {
 		s.giveUp("the datapath has no meters that could limit the samples")
 		return nil
 	}
-	own, err := conn.OwnFlows(ctx)
+	own, err := s.conn.OwnFlows(ctx)
 	if err != nil {
 		return err
 	}
-	list, err := conn.Subscribe(ctx)
+	list, err := s.conn.Subscribe(ctx)
 	if s.refused(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	s.on, s.why = true, ""
-	s.reading.Go(func() { s.reader.run(conn, list, own) })
+	s.on, s.complaint = true, ""
+	s.reading.Go(func() { s.reader.run(s.conn, list, own) })
 	return nil
 }
 
-// detach waits until nothing of the last session is read any more. The session must
-// have ended, or be about to.
-func (s *sampling) detach() {
-	if s == nil || s.conn == nil {
-		return
-	}
-	s.conn.Close()
-	s.reading.Wait()
-	s.conn = nil
-}
+// end waits until no sample of the session is read any more. The session must have ended.
+func (s *sampling) end() { s.reading.Wait() }
 
 // giveUp goes on without samples until there is another session.
 func (s *sampling) giveUp(why string) {
 	s.on = false
-	if s.why != why {
+	if s.complaint != why {
 		s.log.Warnf("no samples of dropped frames from this bridge, only counters: %s", why)
 	}
-	s.why = why
+	s.complaint = why
 }
 
 // refused gives up if err is the switch's refusal, and reports whether it is.
@@ -113,18 +98,12 @@ func (s *sampling) refused(err error) bool {
 	return true
 }
 
-// enabled reports whether flows shall have samples.
-func (s *sampling) enabled() bool { return s != nil && s.on }
-
-// prepare makes the meters that the ledger's flows refer to. left says that the switch
-// is known to be as it was left, so that only what changes matters. ready is false when
+// prepare makes the meters that the ledger's flows refer to. known says that the
+// switch has what the ledger held before, so that only what changes matters. ready is false when
 // samples had to be given up, so that the ledger asks for meters which aren't there.
-func (s *sampling) prepare(ctx context.Context, l *ledger, c *change, left bool) (ready bool, err error) {
-	if s == nil {
-		return true, nil
-	}
+func (s *sampling) prepare(ctx context.Context, l *ledger, c *change, known bool) (ready bool, err error) {
 	ids := unique(c.newMeters)
-	if !left {
+	if !known {
 		if err := s.readMeters(ctx); err != nil {
 			return false, err
 		}
@@ -158,7 +137,7 @@ func (s *sampling) prepare(ctx context.Context, l *ledger, c *change, left bool)
 	return true, nil
 }
 
-// readMeters looks at what the switch has.
+// readMeters reads which meters of vifguard's the switch has.
 func (s *sampling) readMeters(ctx context.Context) error {
 	s.meters, s.fresh = make(map[uint32]openflow.Meter), make(map[uint32]bool)
 	all, err := s.conn.Meters(ctx)
@@ -179,7 +158,7 @@ func (s *sampling) readMeters(ctx context.Context) error {
 
 // metersOf returns the meters that the ledger's flows refer to.
 func metersOf(l *ledger) (ids []uint32) {
-	if !l.sampled {
+	if !l.facts.sampled {
 		return nil
 	}
 	ids = append(ids, sharedMeter(true))
@@ -211,7 +190,7 @@ func counting(all []flows.Entry) (list []flows.Entry) {
 // renew adds to the changes that a comparison found those flows that look right but
 // refer to a meter that was gone.
 func (s *sampling) renew(changes []flows.Change, l *ledger) []flows.Change {
-	if !s.enabled() || len(s.fresh) == 0 {
+	if !s.on || len(s.fresh) == 0 {
 		return changes
 	}
 	changing := make(map[flows.Key]bool, len(changes))
@@ -235,16 +214,13 @@ func (s *sampling) renew(changes []flows.Change, l *ledger) []flows.Change {
 	return changes
 }
 
-// settle deletes the meters that no flow refers to any more.
-func (s *sampling) settle(ctx context.Context, l *ledger, c *change, left bool) error {
-	if s == nil {
-		return nil
-	}
+// tidy deletes the meters that no flow refers to any more.
+func (s *sampling) tidy(ctx context.Context, l *ledger, c *change, known bool) error {
 	clear(s.fresh)
 	var gone []openflow.Meter
-	if left {
+	if known {
 		for _, id := range c.oldMeters {
-			if m, ok := s.meters[id]; ok && !l.meters(id) {
+			if m, ok := s.meters[id]; ok && !l.usesMeter(id) {
 				gone = append(gone, m)
 			}
 		}
@@ -265,12 +241,12 @@ func (s *sampling) settle(ctx context.Context, l *ledger, c *change, left bool) 
 	return nil
 }
 
-// blamed reports whether a flow was refused because of its sample, so that it should be
+// isToBlame reports whether a flow was refused because of its sample, so that it should be
 // tried again: first with the meters as they really are, then without samples. Nobody
 // is blocked for want of a line in a log.
-func (s *sampling) blamed(rejected *openflow.RejectedError) bool {
+func (s *sampling) isToBlame(rejected *openflow.RejectedError) bool {
 	_, reason, _ := flows.SplitCookie(rejected.Change.Entry.Cookie)
-	if !s.enabled() || reason == flows.NoReason || rejected.Change.Op == flows.Delete || rejected.Err.AboutTable() {
+	if !s.on || reason == flows.NoReason || rejected.Change.Op == flows.Delete || rejected.Err.AboutTable() {
 		return false
 	}
 	if rejected.Err.AboutMeter() && !s.retried {

@@ -21,10 +21,10 @@ func (e *Unguarded) String() string {
 	return fmt.Sprintf("%s until %s", e.Length.Round(time.Millisecond), e.end.UTC().Format(time.RFC3339))
 }
 
-// exposedFor returns for how long a bridge has been forwarding unchecked, judged by the
+// unguardedFor returns for how long a bridge has been forwarding unchecked, judged by the
 // age of what the switch has in its first table. known is when vifguard's flows were
 // last seen there; zero if they weren't in this process' life.
-func exposedFor(t *Target, all []openflow.Flow, known time.Time) time.Duration {
+func unguardedFor(t *Target, all []openflow.Flow, known time.Time) time.Duration {
 	if !wasProgrammed(t.Bridge) {
 		return 0 // not guarded before
 	}

@@ -212,6 +212,9 @@ func (c *Conn) Err() error {
 // and waits until handle has seen the last answer. When ctx ends first the session is
 // closed: what the switch did with the request isn't known then.
 func (c *Conn) send(ctx context.Context, n int, write func(first uint32) error, handle func(message) (bool, error)) error {
+	// Before the mutex, which another writer may hold for as long as the switch doesn't read.
+	stop := context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })
+	defer stop()
 	c.writing.Lock()
 	first := c.nextXID
 	c.nextXID += uint32(n)
@@ -227,8 +230,6 @@ func (c *Conn) send(ctx context.Context, n int, write func(first uint32) error, 
 	}
 	c.waiting = append(c.waiting, r)
 	c.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })
-	defer stop()
 	err := write(first)
 	if err == nil {
 		err = c.w.Flush()

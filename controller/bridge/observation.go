@@ -8,13 +8,20 @@ import (
 	"github.com/vifguard/vifguard/model"
 )
 
-// sight is what a worker last saw of its switch. It is immutable.
-type sight struct {
+// observation is what a worker has last read of its switch. It is immutable.
+type observation struct {
 	connected bool
 	installed int // flows of ours
 	foreign   int // flows of others that take precedence over the checks
 	success   time.Time
 	packets   map[uint64]uint64 // by cookie, of flows that count drops
+}
+
+// observe changes what the worker shows of its switch.
+func (w *Worker) observe(change func(*observation)) {
+	o := *w.seen.Load()
+	change(&o)
+	w.seen.Store(&o)
 }
 
 // Metrics returns what Prometheus sees of a guarded bridge; ok is false for another. It
@@ -24,11 +31,11 @@ func (w *Worker) Metrics() (_ metrics.BridgeState, ok bool) {
 	if t == nil || !t.Config.Guarded {
 		return metrics.BridgeState{}, false
 	}
-	seen := w.seen.Load()
+	o := w.seen.Load()
 	s := metrics.BridgeState{
 		Name: t.Bridge.Name, Secure: t.Bridge.FailMode == model.FailSecure,
-		Connected: seen.connected, Installed: seen.installed, Foreign: seen.foreign, Success: seen.success,
-		UnknownPort: seen.packets[flows.NewCookie(0, flows.UnknownPort)],
+		Connected: o.connected, Installed: o.installed, Foreign: o.foreign, Success: o.success,
+		UnknownPort: o.packets[flows.NewCookie(0, flows.UnknownPort)],
 		States:      make(map[string]int),
 	}
 	for _, state := range model.States() {
@@ -53,7 +60,7 @@ func (w *Worker) Metrics() (_ metrics.BridgeState, ok bool) {
 		}
 		s.Desired += len(v.entries)
 		v.count(&s)
-		s.Drops = append(s.Drops, v.drops(seen.packets)...)
+		s.Drops = append(s.Drops, v.drops(o.packets)...)
 	}
 	return s, true
 }
@@ -65,19 +72,11 @@ func (v *VIF) count(s *metrics.BridgeState) {
 	}
 	switch {
 	case v.Policy.Mode == model.Trusted:
-	case v.Row.OFPort == 0:
+	case v.Pending():
 		s.States[string(model.StatePending)]++
 	default:
 		s.States[string(v.State())]++
 	}
-}
-
-// State returns the state of a port whose flows the switch has confirmed.
-func (v *VIF) State() model.State {
-	if v.Quarantined() {
-		return model.StateQuarantined
-	}
-	return model.StateOf(v.Policy)
 }
 
 // drops returns a counter for each reason that the port's flows count.
