@@ -17,6 +17,13 @@ const (
 	numStages
 )
 
+// The model, which can't import this package, keeps room for as many tables as there are
+// stages: otherwise one of these is negative, and doesn't compile.
+const (
+	_ = uint(model.PipelineTables - numStages)
+	_ = uint(numStages - model.PipelineTables)
+)
+
 // StageInfo describes a stage to a reader.
 type StageInfo struct {
 	Stage   Stage
