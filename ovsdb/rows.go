@@ -33,8 +33,6 @@ var columns = map[Table][]string{
 	TableInterface:   {"name", "type", "ofport", "external_ids"},
 }
 
-const profilePrefix = "port-security-profile-"
-
 // OVSDB holds OpenFlow 1.0 port numbers of 16 bits; OpenFlow 1.3 has 32 bits and
 // moved the reserved numbers to the top.
 const (
@@ -100,7 +98,7 @@ func rowUUID(m ovsmodel.Model) string {
 func (r *rootRow) profiles() map[string]string {
 	p := make(map[string]string)
 	for k, v := range r.ExternalIDs {
-		if name, ok := strings.CutPrefix(k, profilePrefix); ok && name != "" {
+		if name, ok := strings.CutPrefix(k, model.ProfilePrefix); ok && name != "" {
 			p[name] = v
 		}
 	}

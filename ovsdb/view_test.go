@@ -47,7 +47,7 @@ func (r *rows) mutate(rnd *rand.Rand, d *dirty) {
 	}
 	switch rnd.IntN(10) {
 	case 0:
-		r.r = &rootRow{UUID: "root", Bridges: some("b", 3), ExternalIDs: map[string]string{profilePrefix + pick("p", 2): pick("v", 2)}}
+		r.r = &rootRow{UUID: "root", Bridges: some("b", 3), ExternalIDs: map[string]string{model.ProfilePrefix + pick("p", 2): pick("v", 2)}}
 		d.add(TableOpenvSwitch, "root")
 	case 1, 2:
 		u := pick("b", 3)
