@@ -152,15 +152,18 @@ func parseAllow(key, value string, ps *Problems) Allow {
 
 // Ethertypes that the stages judge themselves, so that ethertype:0xNNNN can't lift them.
 const (
-	EtherTypeIPv4    = 0x0800
-	EtherTypeARP     = 0x0806
-	EtherTypeRARP    = 0x8035
-	EtherTypeVLAN    = 0x8100
-	EtherTypeIPv6    = 0x86dd
-	EtherTypeQinQ    = 0x88a8
-	minEtherType     = 0x0600 // smaller values are 802.3 lengths
-	etherTypeKeyword = "ethertype:"
+	EtherTypeIPv4 = 0x0800
+	EtherTypeARP  = 0x0806
+	EtherTypeRARP = 0x8035
+	EtherTypeVLAN = 0x8100 // IEEE 802.1Q
+	EtherTypeIPv6 = 0x86dd
+	EtherTypeQinQ = 0x88a8 // IEEE 802.1ad
 )
+
+// MinEtherType is the least value that is an ethertype (IEEE 802.3 section 3.2.6).
+const MinEtherType = 0x0600
+
+const etherTypeKeyword = "ethertype:"
 
 // parseEtherType parses ethertype:0xNNNN; reason is "" when it succeeds.
 func parseEtherType(word string) (t uint16, reason string) {
@@ -169,7 +172,7 @@ func parseEtherType(word string) (t uint16, reason string) {
 		return 0, "is not a guard " + allowValid
 	}
 	n, err := strconv.ParseUint(digits, 16, 16)
-	if err != nil || n < minEtherType {
+	if err != nil || n < MinEtherType {
 		return 0, "is not an ethertype (want 0x0600 to 0xffff, e.g. ethertype:0x88cc)"
 	}
 	switch n {

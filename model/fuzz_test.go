@@ -126,7 +126,7 @@ func FuzzAllow(f *testing.F) {
 			t.Errorf("%d ethertypes", len(a.EtherTypes))
 		}
 		for _, e := range a.EtherTypes {
-			if e < minEtherType || slices.Contains([]uint16{EtherTypeIPv4, EtherTypeARP, EtherTypeRARP, EtherTypeIPv6, EtherTypeVLAN, EtherTypeQinQ}, e) {
+			if e < MinEtherType || slices.Contains([]uint16{EtherTypeIPv4, EtherTypeARP, EtherTypeRARP, EtherTypeIPv6, EtherTypeVLAN, EtherTypeQinQ}, e) {
 				t.Errorf("ethertype %#04x is lifted", e)
 			}
 		}

@@ -34,8 +34,8 @@ func (p *parser) arp(layer string, b []byte, ops ...uint16) {
 	if a.HardwareType != hardwareEther {
 		p.problem("%s: hardware type %d (want %d, Ethernet)", layer, a.HardwareType, hardwareEther)
 	}
-	if a.ProtocolType != typeIPv4 {
-		p.problem("%s: protocol type 0x%04x (want 0x%04x, IPv4)", layer, a.ProtocolType, typeIPv4)
+	if a.ProtocolType != model.EtherTypeIPv4 {
+		p.problem("%s: protocol type 0x%04x (want 0x%04x, IPv4)", layer, a.ProtocolType, model.EtherTypeIPv4)
 	}
 	if a.Op != ops[0] && a.Op != ops[1] {
 		p.problem("%s: opcode %d (want %d or %d)", layer, a.Op, ops[0], ops[1])

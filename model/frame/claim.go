@@ -84,8 +84,8 @@ func (f *Frame) claimARP(c *Claim) {
 	a := f.ARP
 	c.SHA, c.SPA = a.SHA, a.SPA
 	switch {
-	case f.EtherType == typeRARP:
-		c.Kind = etherTypes[typeRARP]
+	case f.EtherType == model.EtherTypeRARP:
+		c.Kind = etherTypes[model.EtherTypeRARP]
 	case a.Op == opRequest && a.SPA.IsValid() && a.SPA.IsUnspecified():
 		c.Kind, c.Target = "ARP probe", a.TPA
 	case a.Op == opRequest:

@@ -1,6 +1,10 @@
 package frame
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/vifguard/vifguard/model"
+)
 
 // sapSTP is the service of spanning tree (IEEE 802.1D).
 const sapSTP = 0x42
@@ -8,18 +12,18 @@ const sapSTP = 0x42
 // etherTypes are names of payloads; those that this package reads have them for
 // the case that they can't be read.
 var etherTypes = map[uint16]string{
-	typeARP:  "ARP",
-	typeRARP: "RARP",
-	typeIPv4: "IPv4",
-	typeIPv6: "IPv6",
-	0x8809:   "slow protocols, LACP",
-	0x8847:   "MPLS",
-	0x8863:   "PPPoE discovery",
-	0x8864:   "PPPoE session",
-	0x888e:   "802.1X",
-	0x88cc:   "LLDP",
-	0x88e5:   "MACsec",
-	0x9100:   "a VLAN tag for some switches",
+	model.EtherTypeARP:  "ARP",
+	model.EtherTypeRARP: "RARP",
+	model.EtherTypeIPv4: "IPv4",
+	model.EtherTypeIPv6: "IPv6",
+	0x8809:              "slow protocols, LACP",
+	0x8847:              "MPLS",
+	0x8863:              "PPPoE discovery",
+	0x8864:              "PPPoE session",
+	0x888e:              "802.1X",
+	0x88cc:              "LLDP",
+	0x88e5:              "MACsec",
+	0x9100:              "a VLAN tag for some switches",
 }
 
 var protocols = map[uint8]string{

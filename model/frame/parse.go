@@ -8,19 +8,11 @@ import (
 	"github.com/vifguard/vifguard/model"
 )
 
-// Ethertypes and limits of Ethernet (IEEE 802.3 section 3.2.6).
+// Ethernet (IEEE 802.3 section 3.2.6). Its types are those of the model.
 const (
-	typeIPv4  = 0x0800
-	typeARP   = 0x0806
-	typeRARP  = 0x8035
-	typeVLAN  = 0x8100 // IEEE 802.1Q
-	typeIPv6  = 0x86dd
-	typeSVLAN = 0x88a8 // IEEE 802.1ad
-
-	headerLen    = 14     // destination, source, ethertype
-	maxLength    = 1500   // greatest value that is a length of an IEEE 802.3 frame
-	minEtherType = 0x0600 // least value that is an ethertype
-	reservedVID  = 0xfff  // IEEE 802.1Q table 9-2
+	headerLen   = 14    // destination, source, ethertype
+	maxLength   = 1500  // greatest value that is a length of an IEEE 802.3 frame
+	reservedVID = 0xfff // IEEE 802.1Q table 9-2
 )
 
 // LLC (IEEE 802.2, RFC 1042).
@@ -93,7 +85,7 @@ func (p *parser) typed(typ uint16, b []byte) {
 		p.Tags = append(p.Tags, tag)
 		typ, b = be16(b[2:]), b[rest:]
 	}
-	if typ < minEtherType {
+	if typ < model.MinEtherType {
 		p.llc(typ, b)
 		return
 	}
@@ -103,13 +95,13 @@ func (p *parser) typed(typ uint16, b []byte) {
 
 func (p *parser) payload(b []byte) {
 	switch p.EtherType {
-	case typeARP:
+	case model.EtherTypeARP:
 		p.arp("ARP", b, opRequest, opReply)
-	case typeRARP:
+	case model.EtherTypeRARP:
 		p.arp("RARP", b, opReverseRequest, opReverseReply)
-	case typeIPv4:
+	case model.EtherTypeIPv4:
 		p.ipv4(b)
-	case typeIPv6:
+	case model.EtherTypeIPv6:
 		p.ipv6(b)
 	}
 }
@@ -119,11 +111,11 @@ func (p *parser) payload(b []byte) {
 func (p *parser) llc(length uint16, b []byte) {
 	switch {
 	case p.LLC != nil:
-		p.problem("LLC/SNAP: type 0x%04x inside (want an ethertype, at least 0x%04x)", length, minEtherType)
+		p.problem("LLC/SNAP: type 0x%04x inside (want an ethertype, at least 0x%04x)", length, model.MinEtherType)
 		return
 	case length > maxLength:
 		p.problem("Ethernet: type 0x%04x (want a length of at most %d or an ethertype of at least 0x%04x)",
-			length, maxLength, minEtherType)
+			length, maxLength, model.MinEtherType)
 	case int(length) > len(b):
 		p.problem("LLC: length %d, but %d bytes follow", length, len(b))
 	}
@@ -159,7 +151,7 @@ func (p *parser) snap(b []byte) {
 	p.typed(p.LLC.Protocol, b[snapLen:])
 }
 
-func isTag(typ uint16) bool { return typ == typeVLAN || typ == typeSVLAN }
+func isTag(typ uint16) bool { return typ == model.EtherTypeVLAN || typ == model.EtherTypeQinQ }
 
 // isStation reports whether mac can be a sender's.
 func isStation(mac model.MAC) bool { return mac != model.MAC{} && !mac.IsGroup() }

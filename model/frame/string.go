@@ -103,7 +103,7 @@ func (f *Frame) llcName() string {
 
 func (f *Frame) arpClaim() string {
 	name := "ARP"
-	if f.EtherType == typeRARP {
+	if f.EtherType == model.EtherTypeRARP {
 		name = "RARP"
 	}
 	if !f.ARP.SPA.IsValid() {
