@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// MaxAddresses is the number of entries of one key that are read, whether it lists
-// addresses or guards. It bounds what one
-// VIF's metadata can cost; entries beyond it grant nothing and are reported.
-const MaxAddresses = 1024
+// MaxEntries is the number of entries of one key that are read, whether it lists
+// addresses, pairs, guards or the words of a profile. It bounds what one VIF's metadata
+// can cost; entries beyond it grant nothing and are reported.
+const MaxEntries = 1024
 
 // Binding says that a MAC address may speak for a prefix. A prefix of length 0
 // widens the check of IP sources only, never ARP or neighbour discovery.
@@ -163,11 +163,11 @@ func newPair(ip, mac string, hasMAC bool, own MAC) (Binding, error) {
 	return b, nil
 }
 
-// limit cuts a list to MaxAddresses entries and reports what it cut.
+// limit cuts a list to MaxEntries entries and reports what it cut.
 func limit[T any](key string, list []T, ps *Problems) []T {
-	if len(list) <= MaxAddresses {
+	if len(list) <= MaxEntries {
 		return list
 	}
-	ps.add(key, fmt.Sprintf("%d entries", len(list)), "are too many (want at most %d); the rest grants nothing", MaxAddresses)
-	return list[:MaxAddresses]
+	ps.add(key, fmt.Sprintf("%d entries", len(list)), "are too many (want at most %d); the rest grants nothing", MaxEntries)
+	return list[:MaxEntries]
 }

@@ -31,10 +31,10 @@ func checkReport(t *testing.T, ps Problems) {
 func checkBindings(t *testing.T, bs []Binding, ps Problems, words int) {
 	t.Helper()
 	checkReport(t, ps)
-	if len(bs) > MaxAddresses {
+	if len(bs) > MaxEntries {
 		t.Errorf("%d bindings", len(bs))
 	}
-	if got := len(bs) + len(ps); words <= MaxAddresses && got != words {
+	if got := len(bs) + len(ps); words <= MaxEntries && got != words {
 		t.Errorf("%d entries, but %d bindings and %d problems", words, len(bs), len(ps))
 	}
 	for _, b := range bs {
@@ -59,7 +59,7 @@ var fuzzMAC = MAC{0x52, 0x54, 0, 0, 0, 1}
 // addressSeeds are lists of addresses, good and bad.
 var addressSeeds = []string{
 	"", "192.0.2.1", "192.0.2.0/24, 2001:db8::/64 0.0.0.0/0\t::/0", "192.0.2.1/24", "::ffff:192.0.2.1", "fe80::1%eth0",
-	"224.0.0.1,ff02::1,0.0.0.0,255.255.255.255", "1.2.3.4/33", "01.2.3.4", "１９２.0.2.1", "\x1b[31m\x00\xff", strings.Repeat("10.0.0.1,", MaxAddresses+1),
+	"224.0.0.1,ff02::1,0.0.0.0,255.255.255.255", "1.2.3.4/33", "01.2.3.4", "１９２.0.2.1", "\x1b[31m\x00\xff", strings.Repeat("10.0.0.1,", MaxEntries+1),
 }
 
 func FuzzAddresses(f *testing.F) {
@@ -115,14 +115,14 @@ func FuzzChecks(f *testing.F) {
 }
 
 func FuzzAllow(f *testing.F) {
-	for _, s := range []string{"", "router,dhcp-server", "priority-tag vlan-trunk", "ethertype:0x88cc,ethertype:0X88CC", "ethertype:0x0800", "ethertype:0x8100", "ethertype:0x05ff", "ethertype:0x10000", "ethertype:", "all", strings.Repeat("router ", MaxAddresses+1)} {
+	for _, s := range []string{"", "router,dhcp-server", "priority-tag vlan-trunk", "ethertype:0x88cc,ethertype:0X88CC", "ethertype:0x0800", "ethertype:0x8100", "ethertype:0x05ff", "ethertype:0x10000", "ethertype:", "all", strings.Repeat("router ", MaxEntries+1)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		var ps Problems
 		a := parseAllow(KeyAllow, value, &ps)
 		checkReport(t, ps)
-		if len(a.EtherTypes) > MaxAddresses {
+		if len(a.EtherTypes) > MaxEntries {
 			t.Errorf("%d ethertypes", len(a.EtherTypes))
 		}
 		for _, e := range a.EtherTypes {
@@ -138,7 +138,7 @@ func FuzzAllow(f *testing.F) {
 }
 
 func FuzzProfile(f *testing.F) {
-	for _, s := range []string{"", "checks=mac,arp action=observe allow=router,dhcp-server", "checks=everything", "foo=bar", "checks", "=", "checks=off checks=mac", "\x00=\x1b", strings.Repeat("x ", MaxAddresses+1)} {
+	for _, s := range []string{"", "checks=mac,arp action=observe allow=router,dhcp-server", "checks=everything", "foo=bar", "checks", "=", "checks=off checks=mac", "\x00=\x1b", strings.Repeat("x ", MaxEntries+1)} {
 		f.Add("fw", s)
 	}
 	f.Add("\x1b[2J", "foo")

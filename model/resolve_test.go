@@ -239,14 +239,14 @@ func TestResolveBridge(t *testing.T) {
 // One VIF's hostile metadata costs a bounded amount of report, and nothing else.
 func TestHostileMetadata(t *testing.T) {
 	c := ResolveBridge(&Bridge{Name: "br0", ExternalIDs: ids(KeyChecks, "auto")})
-	many := strings.Repeat("192.0.2.1,", MaxAddresses-1) + "192.0.2.2,192.0.2.3"
+	many := strings.Repeat("192.0.2.1,", MaxEntries-1) + "192.0.2.2,192.0.2.3"
 	for name, test := range map[string]struct {
 		ids  map[string]string
 		want string
 	}{
 		"too many":           {ids(KeyAttachedMAC, ownMAC, KeyAddresses, many), "checked mac,arp,ip 192.0.2.1 192.0.2.2"},
 		"too many bad":       {ids(KeyAttachedMAC, ownMAC, KeyAddresses, strings.Repeat("x ", 50000)), "checked mac"},
-		"too many guards":    {ids(KeyAttachedMAC, ownMAC, KeyAllow, strings.Repeat("router,", MaxAddresses)+"dhcp-server"), "checked mac allow=router"},
+		"too many guards":    {ids(KeyAttachedMAC, ownMAC, KeyAllow, strings.Repeat("router,", MaxEntries)+"dhcp-server"), "checked mac allow=router"},
 		"huge word":          {ids(KeyAttachedMAC, ownMAC, KeyPairs, strings.Repeat("9", 10<<20)), "checked mac"},
 		"control characters": {ids(KeyAttachedMAC, ownMAC, KeyAddresses, "192.0.2.1\x00,\x1b[31m"), "checked mac"},
 		"look-alikes":        {ids(KeyAttachedMAC, ownMAC, KeyAddresses, "١٩٢.0.2.1"), "checked mac"},
