@@ -65,9 +65,12 @@ func (s *session) enforce(out io.Writer, names []string, since time.Duration, fo
 			e = s.gather(t.bridge)
 			seen[t.bridge] = e
 		}
-		objections = append(objections, e.against(t, s.Host().Profiles, since)...)
+		for _, line := range e.against(t, s.Host().Profiles, since) {
+			if !slices.Contains(objections, line) { // a port and its bridge can both be named
+				objections = append(objections, line)
+			}
+		}
 	}
-	objections = slices.Compact(objections)
 	for _, line := range objections {
 		fmt.Fprintln(out, printable(line))
 	}

@@ -33,6 +33,9 @@ func TestAdoptABridge(t *testing.T) {
 	if out := c.fails(exitNo, "nothing written", "enforce", "br0"); !strings.Contains(out, "good: isn't observed yet, the switch has other flows (is the agent running?)") {
 		t.Errorf("enforce before the agent observed:\n%s", out)
 	}
+	if out := c.fails(exitNo, "nothing written", "enforce", "br0", "bad"); strings.Count(out, "bad: isn't observed yet") != 1 {
+		t.Errorf("enforce of a bridge and one of its ports doesn't list the port once:\n%s", out)
+	}
 	stop := c.agent()
 	for _, port := range []string{"good", "bad", "nomac"} {
 		c.must("wait", port, "--state", "observed")
