@@ -168,6 +168,6 @@ func limit[T any](key string, list []T, ps *Problems) []T {
 	if len(list) <= MaxEntries {
 		return list
 	}
-	ps.add(key, fmt.Sprintf("%d entries", len(list)), "are too many (want at most %d); the rest grants nothing", MaxEntries)
+	ps.addInstead(key, fmt.Sprintf("%d entries", len(list)), "the rest grants nothing", "are too many (want at most %d)", MaxEntries)
 	return list[:MaxEntries]
 }

@@ -36,6 +36,9 @@ type Settings struct {
 	ExitTable     int    // accepted packets are resubmitted there; -1 means NORMAL
 }
 
+// notProgrammed is what follows from what makes a bridge unusable.
+const notProgrammed = "nothing is programmed"
+
 // openFlow13 is the word of the protocols column that the agent needs.
 const openFlow13 = "OpenFlow13"
 
@@ -58,14 +61,14 @@ func ResolveBridge(b *Bridge) BridgeConfig {
 	if v, ok := b.ExternalIDs[KeyUnmarked]; ok {
 		c.UnmarkedBlock = v == "block"
 		if v != "block" && v != "trust" {
-			c.Problems.add(KeyUnmarked, v, "is not valid (want block or trust); trust is used")
+			c.Problems.addInstead(KeyUnmarked, v, "trust is used", "is not valid (want block or trust)")
 		}
 	}
 	if v, ok := b.ExternalIDs[KeyFirstTable]; ok {
 		n, err := strconv.ParseUint(v, 10, 8)
 		if err != nil || n > maxTable-PipelineTables+1 {
 			c.Usable = false
-			c.Problems.add(KeyFirstTable, v, "is not valid (want a number from 0 to %d); nothing is programmed", maxTable-PipelineTables+1)
+			c.Problems.addInstead(KeyFirstTable, v, notProgrammed, "is not valid (want a number from 0 to %d)", maxTable-PipelineTables+1)
 		}
 		c.FirstTable = uint8(n)
 	}
@@ -74,7 +77,7 @@ func ResolveBridge(b *Bridge) BridgeConfig {
 		inside := n >= uint64(c.FirstTable) && n < uint64(c.FirstTable)+PipelineTables
 		if err != nil || n > maxTable || inside {
 			c.Usable = false
-			c.Problems.add(KeyExitTable, v, "is not valid (want a number from 0 to %d outside the stages' tables %d to %d); nothing is programmed",
+			c.Problems.addInstead(KeyExitTable, v, notProgrammed, "is not valid (want a number from 0 to %d outside the stages' tables %d to %d)",
 				maxTable, c.FirstTable, c.FirstTable+PipelineTables-1)
 		}
 		c.ExitTable = int(n)

@@ -63,7 +63,7 @@ func parseChecks(key, value string, ps *Problems) Checks {
 	case "arp,ip,mac":
 		return CheckMACARPIP
 	}
-	ps.add(key, value, "%s; mac,arp,ip is used", checksValid)
+	ps.addInstead(key, value, "mac,arp,ip is used", checksValid)
 	return CheckMACARPIP
 }
 
@@ -91,7 +91,7 @@ func parseAction(key, value string, ps *Problems) Action {
 	case "observe":
 		return Observe
 	}
-	ps.add(key, value, "is not valid (want enforce or observe); enforce is used")
+	ps.addInstead(key, value, "enforce is used", "is not valid (want enforce or observe)")
 	return Enforce
 }
 

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -32,13 +31,11 @@ func parseFlood(key, value string, ps *Problems) Flood {
 	}
 	n, err := strconv.ParseUint(value, 10, 32)
 	if err != nil || n < 1 || n > maxFlood {
-		ps.add(key, value, "%s", floodValid)
+		ps.addInstead(key, value, "off is used", "is not valid (want off, or how many refused frames a second lead to quarantine, 1 to %d)", maxFlood)
 		return 0
 	}
 	return Flood(n)
 }
-
-var floodValid = fmt.Sprintf("is not valid (want off, or how many refused frames a second lead to quarantine, 1 to %d); off is used", maxFlood)
 
 // FloodLimit returns how many frames a second the switch may refuse before the VIF is
 // quarantined; 0 for a VIF that never is, because nothing of it is refused, or all.

@@ -2,15 +2,17 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Problem is one piece of metadata that can't be used. It names the key, the
 // offending value and what would be valid.
 type Problem struct {
-	Key    string // the key that holds the value
-	Value  string // the offending part of the value; may be empty
-	Reason string // continues "KEY: VALUE ", says what is wrong and what would be valid
+	Key     string // the key that holds the value
+	Value   string // the offending part of the value; may be empty
+	Reason  string // continues "KEY: VALUE ", says what is wrong and what would be valid
+	Instead string // what holds in its place, e.g. "enforce is used"; may be empty
 }
 
 // Limits on what a problem shows of a hostile value, in bytes.
@@ -19,6 +21,14 @@ const (
 	maxShownErrors = 1000
 )
 
+// Text returns the reason, and what holds in place of what can't be used.
+func (p Problem) Text() string {
+	if p.Instead == "" {
+		return p.Reason
+	}
+	return p.Reason + "; " + p.Instead
+}
+
 func (p Problem) Error() string {
 	key := p.Key
 	// The name of a profile is part of its key, and anything can be a name.
@@ -26,9 +36,9 @@ func (p Problem) Error() string {
 		key = quoted
 	}
 	if p.Value == "" {
-		return key + " " + p.Reason
+		return key + " " + p.Text()
 	}
-	return fmt.Sprintf("%s: %q %s", key, shorten(p.Value), p.Reason)
+	return fmt.Sprintf("%s: %q %s", key, shorten(p.Value), p.Text())
 }
 
 // shorten cuts off what is too much of a hostile value.
@@ -44,6 +54,21 @@ type Problems []Problem
 
 func (ps *Problems) add(key, value, format string, args ...any) {
 	*ps = append(*ps, Problem{Key: key, Value: value, Reason: fmt.Sprintf(format, args...)})
+}
+
+// addInstead adds a problem for which something else holds.
+func (ps *Problems) addInstead(key, value, instead, format string, args ...any) {
+	*ps = append(*ps, Problem{Key: key, Value: value, Reason: fmt.Sprintf(format, args...), Instead: instead})
+}
+
+// Refused returns the problems for somebody who refuses to write what they are about, so
+// that nothing holds in its place.
+func (ps Problems) Refused() Problems {
+	refused := slices.Clone(ps)
+	for i := range refused {
+		refused[i].Instead = ""
+	}
+	return refused
 }
 
 // String joins the problems to one line, cut off after a kilobyte so that hostile

@@ -202,6 +202,9 @@ func TestBadInputIsRefused(t *testing.T) {
 		if !strings.Contains(err.Error(), test.want) {
 			t.Errorf("vifguard %s: %q doesn't say %q", strings.Join(test.args, " "), err, test.want)
 		}
+		if strings.Contains(err.Error(), "is used") || strings.Contains(err.Error(), "is programmed") {
+			t.Errorf("vifguard %s: %q says what holds in place of what isn't written", strings.Join(test.args, " "), err)
+		}
 		if after := c.MustVsctl("--columns=external_ids", "list", "Interface", "tap1") + c.MustVsctl("get", "Bridge", "br0", "external_ids"); after != before {
 			t.Errorf("vifguard %s wrote %s", strings.Join(test.args, " "), after)
 		}

@@ -101,7 +101,7 @@ func newExplanation(in *inspect.Inspection, p *inspect.PortInspection) explanati
 		e.Bindings = append(e.Bindings, bindingResult{model.FormatPrefix(b.Prefix), b.MAC.String(), goodFor(b), b.Origin})
 	}
 	for _, problem := range append(append(model.Problems{}, policy.Problems...), in.Config.Problems...) {
-		e.Problems = append(e.Problems, problemResult(problem))
+		e.Problems = append(e.Problems, problemResult{problem.Key, problem.Value, problem.Text()})
 	}
 	for _, r := range flows.Reasons() {
 		if n, ok := p.Drops[r]; ok {

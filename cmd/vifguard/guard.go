@@ -87,7 +87,7 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, 
 	after.ExternalIDs = merged(b.ExternalIDs, set, nil)
 	config := model.ResolveBridge(&after)
 	if len(config.Problems) > 0 {
-		return fail(exitUsage, "nothing written: %v", config.Problems)
+		return fail(exitUsage, "nothing written: %v", config.Problems.Refused())
 	}
 	edit := ovsdb.Edit{Table: ovsdb.TableBridge, UUID: b.UUID, Set: set}
 	if secure {

@@ -96,7 +96,7 @@ func (t *turn) prepare() error {
 	}
 	after.ExternalIDs = merged(t.bridge.ExternalIDs, t.set, nil)
 	if config := model.ResolveBridge(&after); len(config.Problems) > 0 {
-		return fail(exitUsage, "nothing written: bridge %s: %v", t.bridge.Name, config.Problems)
+		return fail(exitUsage, "nothing written: bridge %s: %v", t.bridge.Name, config.Problems.Refused())
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, d
 	config := model.ResolveBridge(b)
 	policy := model.Resolve(&config, host.Profiles, &after)
 	if bad := caused(policy.Problems, set); len(bad) > 0 {
-		return fail(exitUsage, "nothing written: %v%s", bad, profileHint(bad, host.Profiles))
+		return fail(exitUsage, "nothing written: %v%s", bad.Refused(), profileHint(bad, host.Profiles))
 	}
 	if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableInterface, UUID: row.UUID, Set: set, Delete: del}}); err != nil {
 		return err

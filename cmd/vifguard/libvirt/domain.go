@@ -184,7 +184,7 @@ func port(e element) (Port, error) {
 	if len(e.Children) > 0 {
 		errs = append(errs, fmt.Errorf("port %s: <%s> inside is unknown (want attributes only)", mac, e.Children[0].XMLName.Local))
 	}
-	for _, problem := range p.problems() {
+	for _, problem := range p.problems().Refused() {
 		if n, ok := name[problem.Key]; ok {
 			problem.Key = n
 		}
