@@ -84,31 +84,33 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// parseAddresses parses a value of allowed-addresses.
-func parseAddresses(value string, own MAC, ps *Problems) []Binding {
+// parseAddresses parses a value of allowed-addresses. The zero address stands for the
+// VIF's own MAC.
+func parseAddresses(key, value string, ps *Problems) []Binding {
 	var bs []Binding
-	for _, w := range limit(KeyAddresses, splitWords(value), ps) {
+	for _, w := range limit(key, splitWords(value), ps) {
 		p, err := parsePrefix(w)
 		if err != nil {
-			ps.add(KeyAddresses, w, "%v", err)
+			ps.add(key, w, "%v", err)
 			continue
 		}
-		bs = append(bs, Binding{MAC: own, Prefix: p, Origin: KeyAddresses})
+		bs = append(bs, Binding{Prefix: p, Origin: KeyAddresses})
 	}
 	return bs
 }
 
-// parsePairs parses a value of allowed-address-pairs, in either of its forms.
-func parsePairs(value string, own MAC, ps *Problems) []Binding {
+// parsePairs parses a value of allowed-address-pairs, in either of its forms. The zero
+// address stands for the VIF's own MAC.
+func parsePairs(key, value string, ps *Problems) []Binding {
 	if strings.HasPrefix(strings.TrimSpace(value), "[") {
-		return parseNeutronPairs(value, own, ps)
+		return parseNeutronPairs(key, value, ps)
 	}
 	var bs []Binding
-	for _, w := range limit(KeyPairs, splitWords(value), ps) {
+	for _, w := range limit(key, splitWords(value), ps) {
 		ip, mac, hasMAC := strings.Cut(w, "@")
-		b, err := newPair(ip, mac, hasMAC, own)
+		b, err := newPair(ip, mac, hasMAC)
 		if err != nil {
-			ps.add(KeyPairs, w, "%v", err)
+			ps.add(key, w, "%v", err)
 			continue
 		}
 		bs = append(bs, b)
@@ -118,30 +120,30 @@ func parsePairs(value string, own MAC, ps *Problems) []Binding {
 
 // parseNeutronPairs parses the JSON list that Neutron's API uses for
 // allowed_address_pairs. Members other than the two addresses are ignored.
-func parseNeutronPairs(value string, own MAC, ps *Problems) []Binding {
+func parseNeutronPairs(key, value string, ps *Problems) []Binding {
 	const valid = `(want e.g. [{"ip_address": "192.0.2.10", "mac_address": "52:54:00:12:34:56"}])`
 	var list []json.RawMessage
 	if err := json.Unmarshal([]byte(value), &list); err != nil {
-		ps.add(KeyPairs, value, "is not a JSON list: %v %s", err, valid)
+		ps.add(key, value, "is not a JSON list: %v %s", err, valid)
 		return nil
 	}
 	var bs []Binding
-	for _, raw := range limit(KeyPairs, list, ps) {
+	for _, raw := range limit(key, list, ps) {
 		var pair struct {
 			IP  *string `json:"ip_address"`
 			MAC *string `json:"mac_address"`
 		}
 		if err := json.Unmarshal(raw, &pair); err != nil || pair.IP == nil {
-			ps.add(KeyPairs, string(raw), "is not an object with an ip_address %s", valid)
+			ps.add(key, string(raw), "is not an object with an ip_address %s", valid)
 			continue
 		}
 		var mac string
 		if pair.MAC != nil {
 			mac = *pair.MAC
 		}
-		b, err := newPair(*pair.IP, mac, pair.MAC != nil, own)
+		b, err := newPair(*pair.IP, mac, pair.MAC != nil)
 		if err != nil {
-			ps.add(KeyPairs, string(raw), "%v", err)
+			ps.add(key, string(raw), "%v", err)
 			continue
 		}
 		bs = append(bs, b)
@@ -149,8 +151,8 @@ func parseNeutronPairs(value string, own MAC, ps *Problems) []Binding {
 	return bs
 }
 
-func newPair(ip, mac string, hasMAC bool, own MAC) (Binding, error) {
-	b := Binding{MAC: own, Origin: KeyPairs}
+func newPair(ip, mac string, hasMAC bool) (Binding, error) {
+	b := Binding{Origin: KeyPairs}
 	var err error
 	if b.Prefix, err = parsePrefix(ip); err != nil {
 		return b, err

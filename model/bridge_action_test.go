@@ -37,8 +37,8 @@ func TestBridgeAction(t *testing.T) {
 			test.bridge[KeyChecks] = "auto"
 			config := ResolveBridge(&Bridge{Name: "br0", ExternalIDs: test.bridge})
 			p := Resolve(&config, profiles, &Interface{Name: "tap1", ExternalIDs: test.ids})
-			if got := summary(p); got != test.want || p.Origins.Action != test.origin {
-				t.Errorf("got %q from %q, want %q from %q", got, p.Origins.Action, test.want, test.origin)
+			if got := summary(p); got != test.want || p.Origins.Of(KeyAction) != test.origin {
+				t.Errorf("got %q from %q, want %q from %q", got, p.Origins.Of(KeyAction), test.want, test.origin)
 			}
 		})
 	}
@@ -47,8 +47,8 @@ func TestBridgeAction(t *testing.T) {
 // A bad action is the bridge's own error, so that all its VIFs report it.
 func TestBridgeActionProblem(t *testing.T) {
 	c := ResolveBridge(&Bridge{Name: "br0", ExternalIDs: ids(KeyChecks, "auto", KeyAction, "obsrve")})
-	if !c.Usable || c.Action != Enforce {
-		t.Errorf("usable %v, action %v: want a usable bridge that enforces", c.Usable, c.Action)
+	if p := Resolve(&c, nil, &Interface{ExternalIDs: ids(KeyAttachedMAC, ownMAC)}); !c.Usable || p.Action != Enforce {
+		t.Errorf("usable %v, action %v: want a usable bridge that enforces", c.Usable, p.Action)
 	}
 	if text := c.Problems.String(); !strings.Contains(text, `port-security-action: "obsrve" is not valid (want enforce or observe); enforce is used`) {
 		t.Errorf("problems: %s", text)

@@ -12,13 +12,12 @@ type Checks uint8
 
 // The levels, in the order of the pipeline's stages.
 const (
-	CheckNone      Checks = iota // nothing
-	CheckMAC                     // sender MACs
-	CheckMACARP                  // also ARP and neighbour discovery claims, and the guards
-	CheckMACARPIP                // also IP sources
-	checkAuto                    // CheckMAC, or CheckMACARPIP once an address is declared
-	checkBlock                   // everything is dropped
-	checkUndefined               // the key isn't there
+	CheckNone     Checks = iota // nothing
+	CheckMAC                    // sender MACs
+	CheckMACARP                 // also ARP and neighbour discovery claims, and the guards
+	CheckMACARPIP               // also IP sources
+	checkAuto                   // CheckMAC, or CheckMACARPIP once an address is declared
+	checkBlock                  // everything is dropped
 )
 
 // ARP reports whether ARP and neighbour discovery claims are checked and the
@@ -41,8 +40,19 @@ func (c Checks) String() string {
 	return ""
 }
 
-// checksValid lists the valid values of port-security in an error message.
-const checksValid = "is not valid (want auto, mac, mac,arp, mac,arp,ip, off or block)"
+// checksWords are the values of port-security.
+var checksWords = []string{"auto", "mac", "mac,arp", "mac,arp,ip", "off", "block"}
+
+// checksText says for people which checks a policy has on.
+func checksText(p *Policy) string {
+	switch p.Mode {
+	case Off:
+		return "off"
+	case Blocked:
+		return "block"
+	}
+	return p.Checks.String()
+}
 
 // parseChecks parses a value of port-security. An unusable value counts as
 // mac,arp,ip, the strictest policy that lets a correctly declared VIF work.
@@ -63,7 +73,7 @@ func parseChecks(key, value string, ps *Problems) Checks {
 	case "arp,ip,mac":
 		return CheckMACARPIP
 	}
-	ps.addInstead(key, value, "mac,arp,ip is used", checksValid)
+	ps.addInstead(key, value, "mac,arp,ip is used", "is not valid (want %s)", oneOf(checksWords))
 	return CheckMACARPIP
 }
 
@@ -72,9 +82,8 @@ type Action uint8
 
 // The actions.
 const (
-	Enforce         Action = iota // it is dropped
-	Observe                       // it passes and is counted
-	actionUndefined               // the key isn't there
+	Enforce Action = iota // it is dropped
+	Observe               // it passes and is counted
 )
 
 func (a Action) String() string {
@@ -84,6 +93,9 @@ func (a Action) String() string {
 	return "enforce"
 }
 
+// actionWords are the values of port-security-action.
+var actionWords = []string{"enforce", "observe"}
+
 func parseAction(key, value string, ps *Problems) Action {
 	switch strings.TrimSpace(value) {
 	case "enforce":
@@ -91,7 +103,7 @@ func parseAction(key, value string, ps *Problems) Action {
 	case "observe":
 		return Observe
 	}
-	ps.addInstead(key, value, "enforce is used", "is not valid (want enforce or observe)")
+	ps.addInstead(key, value, "enforce is used", "is not valid (want %s)", oneOf(actionWords))
 	return Enforce
 }
 
@@ -104,50 +116,69 @@ type Allow struct {
 	EtherTypes  []uint16 // further ethertypes, ascending
 }
 
+// guards are the words of port-security-allow, and what each lifts.
+var guards = [...]struct {
+	word string
+	of   func(*Allow) *bool
+}{
+	{"dhcp-server", func(a *Allow) *bool { return &a.DHCPServer }},
+	{"router", func(a *Allow) *bool { return &a.Router }},
+	{"priority-tag", func(a *Allow) *bool { return &a.PriorityTag }},
+	{"vlan-trunk", func(a *Allow) *bool { return &a.VLANTrunk }},
+}
+
+// allowWords are the words of port-security-allow, as far as they can be completed.
+var allowWords = func() (words []string) {
+	for _, g := range guards {
+		words = append(words, g.word)
+	}
+	return append(words, etherTypeKeyword+"0x")
+}()
+
+// allowNames lists them in a sentence.
+var allowNames = oneOf(allowWords) + "NNNN"
+
 // String returns the value of port-security-allow that means a.
 func (a Allow) String() string {
 	var w []string
-	add := func(on bool, word string) {
-		if on {
-			w = append(w, word)
+	for _, g := range guards {
+		if *g.of(&a) {
+			w = append(w, g.word)
 		}
 	}
-	add(a.DHCPServer, "dhcp-server")
-	add(a.Router, "router")
-	add(a.PriorityTag, "priority-tag")
-	add(a.VLANTrunk, "vlan-trunk")
 	for _, t := range a.EtherTypes {
-		w = append(w, fmt.Sprintf("ethertype:0x%04x", t))
+		w = append(w, fmt.Sprintf("%s0x%04x", etherTypeKeyword, t))
 	}
 	return strings.Join(w, ",")
 }
 
-const allowValid = "(want dhcp-server, router, priority-tag, vlan-trunk or ethertype:0xNNNN)"
-
 func parseAllow(key, value string, ps *Problems) Allow {
 	var a Allow
 	for _, w := range limit(key, splitWords(value), ps) {
-		switch w {
-		case "dhcp-server":
-			a.DHCPServer = true
-		case "router":
-			a.Router = true
-		case "priority-tag":
-			a.PriorityTag = true
-		case "vlan-trunk":
-			a.VLANTrunk = true
-		default:
-			t, reason := parseEtherType(w)
-			if reason != "" {
-				ps.add(key, w, "%s", reason)
-				continue
-			}
-			a.EtherTypes = append(a.EtherTypes, t)
+		if a.lift(w) {
+			continue
 		}
+		t, reason := parseEtherType(w)
+		if reason != "" {
+			ps.add(key, w, "%s", reason)
+			continue
+		}
+		a.EtherTypes = append(a.EtherTypes, t)
 	}
 	slices.Sort(a.EtherTypes)
 	a.EtherTypes = slices.Compact(a.EtherTypes)
 	return a
+}
+
+// lift lifts the guard of that name, and reports whether there is one.
+func (a *Allow) lift(word string) bool {
+	for _, g := range guards {
+		if g.word == word {
+			*g.of(a) = true
+			return true
+		}
+	}
+	return false
 }
 
 // Ethertypes that the stages judge themselves, so that ethertype:0xNNNN can't lift them.
@@ -169,7 +200,7 @@ const etherTypeKeyword = "ethertype:"
 func parseEtherType(word string) (t uint16, reason string) {
 	digits, ok := strings.CutPrefix(word, etherTypeKeyword+"0x")
 	if !ok {
-		return 0, "is not a guard " + allowValid
+		return 0, "is not a guard (want " + allowNames + ")"
 	}
 	n, err := strconv.ParseUint(digits, 16, 16)
 	if err != nil || n < MinEtherType {

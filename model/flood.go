@@ -37,6 +37,17 @@ func parseFlood(key, value string, ps *Problems) Flood {
 	return Flood(n)
 }
 
+// floodText says for people from how many refused frames on a VIF is quarantined.
+func floodText(p *Policy) string {
+	switch {
+	case p.Flood == 0:
+		return floodOff
+	case p.FloodLimit() == 0:
+		return p.Flood.String() + "/s, without effect"
+	}
+	return p.Flood.String() + " refused frames/s"
+}
+
 // FloodLimit returns how many frames a second the switch may refuse before the VIF is
 // quarantined; 0 for a VIF that never is, because nothing of it is refused, or all.
 func (p *Policy) FloodLimit() Flood {

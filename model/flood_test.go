@@ -42,7 +42,7 @@ func TestFlood(t *testing.T) {
 			test.bridge[KeyChecks], test.ids[KeyAttachedMAC] = "auto", ownMAC
 			config := ResolveBridge(&Bridge{Name: "br0", ExternalIDs: test.bridge})
 			p := Resolve(&config, profiles, &Interface{Name: "tap1", ExternalIDs: test.ids})
-			if got := fmt.Sprintf("%s %d %s", p.Flood, p.FloodLimit(), p.Origins.Flood); got != test.want {
+			if got := fmt.Sprintf("%s %d %s", p.Flood, p.FloodLimit(), p.Origins.Of(KeyFlood)); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 			checkProblems(t, p.Problems, test.problems)
@@ -53,8 +53,8 @@ func TestFlood(t *testing.T) {
 // A bad value of the bridge is the bridge's own error, so that all its VIFs report it.
 func TestFloodOfBridge(t *testing.T) {
 	c := ResolveBridge(&Bridge{Name: "br0", ExternalIDs: ids(KeyChecks, "auto", KeyFlood, "many")})
-	if !c.Usable || c.Flood != 0 {
-		t.Errorf("usable %v, flood %v: want a usable bridge without a limit", c.Usable, c.Flood)
+	if p := Resolve(&c, nil, &Interface{ExternalIDs: ids(KeyAttachedMAC, ownMAC)}); !c.Usable || p.Flood != 0 {
+		t.Errorf("usable %v, flood %v: want a usable bridge without a limit", c.Usable, p.Flood)
 	}
 	checkProblems(t, c.Problems, []string{`port-security-flood: "many" is not valid`})
 }

@@ -68,7 +68,7 @@ func FuzzAddresses(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		var ps Problems
-		checkBindings(t, parseAddresses(value, fuzzMAC, &ps), ps, len(splitWords(value)))
+		checkBindings(t, withOwn(fuzzMAC, parseAddresses(KeyAddresses, value, &ps)), ps, len(splitWords(value)))
 	})
 }
 
@@ -85,7 +85,7 @@ func FuzzPairs(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		var ps Problems
-		bs := parsePairs(value, fuzzMAC, &ps)
+		bs := withOwn(fuzzMAC, parsePairs(KeyPairs, value, &ps))
 		words := len(splitWords(value))
 		if strings.HasPrefix(strings.TrimSpace(value), "[") {
 			words = len(bs) + len(ps) // JSON: one problem for the whole, or one for each entry
@@ -144,11 +144,12 @@ func FuzzProfile(f *testing.F) {
 	f.Add("\x1b[2J", "foo")
 	f.Add(strings.Repeat("n", 5000), "foo")
 	f.Fuzz(func(t *testing.T, name, text string) {
-		var ps Problems
-		s := profileSettings(name, Profile{Known: true, Words: text}, &ps)
-		checkReport(t, ps)
-		if s.action == Observe && !strings.Contains(text, "observe") || s.checks == CheckNone && !strings.Contains(text, "off") {
-			t.Errorf("%q is read as checks %d, action %d", text, s.checks, s.action)
+		var p Policy
+		p.takeProfile(name, Profile{Known: true, Words: text})
+		checkReport(t, p.Problems)
+		off := p.Origins.Of(KeyChecks) != "" && p.Checks == CheckNone
+		if p.Action == Observe && !strings.Contains(text, "observe") || off && !strings.Contains(text, "off") {
+			t.Errorf("%q is read as checks %d, action %d", text, p.Checks, p.Action)
 		}
 	})
 }

@@ -28,6 +28,21 @@ func ParseMAC(s string) (MAC, error) {
 	return m, nil
 }
 
+// parseOwnMAC parses a value of attached-mac; an unusable one is the zero address.
+func parseOwnMAC(key, value string, ps *Problems) MAC {
+	m, err := ParseMAC(value)
+	if err != nil {
+		ps.add(key, value, "%v", err)
+	}
+	return m
+}
+
+// canonicalMAC returns the notation of a MAC address that everybody reads.
+func canonicalMAC(value string) (string, bool) {
+	m, err := ParseMAC(value)
+	return m.String(), err == nil
+}
+
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
 // MarshalText writes the address as String does, for JSON.

@@ -16,7 +16,8 @@ const (
 	Blocked             // sends nothing
 )
 
-// Policy is what one port may be: the outcome of [Resolve].
+// Policy is what one port may be: the outcome of [Resolve]. What a key decides on has a
+// field here, which the key's row in the table sets.
 type Policy struct {
 	Mode     Mode
 	Checks   Checks // CheckNone unless Mode is Checked
@@ -31,11 +32,26 @@ type Policy struct {
 
 // Origins says where each part of a policy came from, in words.
 type Origins struct {
-	Mode   string // the reason for Mode and Checks
-	Action string
-	Allow  string
-	Flood  string
-	MAC    string
+	Mode  string   // the reason for Mode and Checks
+	byKey []string // as in keys; shorter, or nil, where nobody gave the rest
+}
+
+// Of returns who gave a key, of which a policy has the value: the name of the key that
+// holds it, or words. It is "" if nobody did.
+func (o *Origins) Of(key string) string { return o.of(keyIndex(key)) }
+
+func (o *Origins) of(n int) string {
+	if n < 0 || n >= len(o.byKey) {
+		return ""
+	}
+	return o.byKey[n]
+}
+
+func (o *Origins) set(n int, origin string) {
+	if o.byKey == nil {
+		o.byKey = make([]string, len(keys))
+	}
+	o.byKey[n] = origin
 }
 
 // MACs returns M, the MACs that the VIF may send from: its own and those of its
@@ -68,54 +84,44 @@ func Resolve(bridge *BridgeConfig, profiles map[string]string, i *Interface) Pol
 // Resolve decides what the port may be. It depends on nothing but the input, so that one
 // VIF's metadata can't affect another's.
 func (in *Input) Resolve() Policy {
-	i := in.Row
-	if !i.IsVIF() {
-		return resolveUnmarked(&in.Bridge, i)
+	if !in.Row.IsVIF() {
+		return resolveUnmarked(in.Bridge, in.Row)
 	}
-	var ps Problems
-	s := ownSettings(i, &ps)
-	if name, ok := i.ExternalIDs[KeyProfile]; ok {
-		s = s.orElse(profileSettings(name, in.Profile, &ps))
+	var p Policy
+	p.takeRow(in.Row)
+	if name, ok := in.Row.ExternalIDs[KeyProfile]; ok {
+		p.takeProfile(name, in.Profile)
 	}
-	s = s.orElse(bridgeSettings(&in.Bridge))
+	p.takeDefaults(in.Bridge)
+	p.resolveChecks()
+	p.resolveMAC()
+	p.Bindings = withLinkLocal(p.MAC, withOwn(p.MAC, p.Bindings))
+	return p
+}
 
-	p := Policy{
-		Action:  s.action,
-		Allow:   s.allow,
-		Flood:   s.flood,
-		Origins: Origins{Mode: s.checksOrigin, Action: s.actionOrigin, Allow: s.allowOrigin, Flood: s.floodOrigin},
-	}
-	macProblem := p.resolveMAC(i, &ps)
-	declared := declaredBindings(i, p.MAC, &ps)
-	switch s.checks {
+// resolveChecks turns the checks that were asked for into a mode and what is checked.
+func (p *Policy) resolveChecks() {
+	p.Origins.Mode = p.Origins.Of(KeyChecks)
+	switch p.Checks {
 	case CheckNone:
 		p.Mode = Off
 	case checkBlock:
-		p.Mode = Blocked
+		p.Mode, p.Checks = Blocked, CheckNone
 	case checkAuto:
 		p.Mode, p.Checks = Checked, CheckMAC
 		p.Origins.Mode += ", auto without an address"
-		if len(declared) > 0 {
+		if len(p.Bindings) > 0 {
 			p.Checks = CheckMACARPIP
-			p.Origins.Mode = s.checksOrigin + ", auto with an address"
+			p.Origins.Mode = p.Origins.Of(KeyChecks) + ", auto with an address"
 		}
 	default:
-		p.Mode, p.Checks = Checked, s.checks
+		p.Mode = Checked
 	}
-	if macProblem != nil && (p.Mode == Checked || macProblem.Value != "") {
-		ps = append(Problems{*macProblem}, ps...) // a MAC that isn't needed may be missing
-	}
-	if p.Mode == Checked && p.MAC == (MAC{}) {
-		p.Mode, p.Checks, p.Origins.Mode = Blocked, CheckNone, "no usable "+KeyAttachedMAC
-	}
-	p.Bindings = withLinkLocal(p.MAC, declared)
-	p.Problems = ps
-	return p
 }
 
 // resolveUnmarked treats a port without any VIF key: trusted, or blocked where the
 // bridge asks for that and the port isn't part of the switch's own wiring.
-func resolveUnmarked(bridge *Settings, i *Interface) Policy {
+func resolveUnmarked(bridge *BridgeConfig, i *Interface) Policy {
 	switch {
 	case !bridge.UnmarkedBlock:
 		return Policy{Mode: Trusted, Origins: Origins{Mode: "no " + KeyAttachedMAC + " and no " + KeyChecks + " key"}}
@@ -124,11 +130,13 @@ func resolveUnmarked(bridge *Settings, i *Interface) Policy {
 	case isWiring(i.Type):
 		return Policy{Mode: Trusted, Origins: Origins{Mode: "a " + i.Type + " port"}}
 	}
-	s := bridgeSettings(bridge)
-	return Policy{
-		Mode: Blocked, Action: s.action,
-		Origins: Origins{Mode: "unmarked, and the bridge has " + KeyUnmarked + "=block", Action: s.actionOrigin},
+	p := Policy{Mode: Blocked, Origins: Origins{Mode: "unmarked, and the bridge has " + KeyUnmarked + "=block"}}
+	for _, d := range bridge.defaults {
+		if keys[d.key].Name == KeyAction {
+			p.takeDefault(d)
+		}
 	}
+	return p
 }
 
 // isWiring reports whether an interface type connects bridges or hosts: patch ports
@@ -141,47 +149,42 @@ func isWiring(t string) bool {
 	return false
 }
 
-// resolveMAC reads the VIF's own MAC. The problem it returns matters most, so the
-// caller puts it first.
-func (p *Policy) resolveMAC(i *Interface, ps *Problems) *Problem {
-	key, value := KeyAttachedMAC, ""
-	value, ok := i.ExternalIDs[key]
-	alt, altOK := i.ExternalIDs[KeyAttachedMACAlt]
-	if !ok && altOK {
-		key, value, ok = KeyAttachedMACAlt, alt, true
+// resolveMAC blocks a VIF that needs a MAC and has none that is usable. One that needs
+// none may lack it.
+func (p *Policy) resolveMAC() {
+	given := p.Origins.Of(KeyAttachedMAC) != ""
+	if !given {
+		p.Origins.set(keyIndex(KeyAttachedMAC), KeyAttachedMAC)
 	}
-	p.Origins.MAC = key
-	if !ok {
-		return &Problem{Key: key, Reason: "is missing (want the VIF's MAC address, e.g. 52:54:00:12:34:56)"}
+	switch {
+	case p.MAC != MAC{}:
+	case p.Mode != Checked:
+		p.Problems = slices.DeleteFunc(p.Problems, func(problem Problem) bool {
+			return problem.Key == p.Origins.Of(KeyAttachedMAC) && problem.Value == ""
+		})
+	default:
+		if !given {
+			missing := Problem{Key: KeyAttachedMAC, Reason: "is missing (want the VIF's MAC address, e.g. 52:54:00:12:34:56)"}
+			p.Problems = append(Problems{missing}, p.Problems...)
+		}
+		p.Mode, p.Checks, p.Origins.Mode = Blocked, CheckNone, "no usable "+KeyAttachedMAC
 	}
-	mac, err := ParseMAC(value)
-	if err != nil {
-		return &Problem{Key: key, Value: value, Reason: err.Error()}
-	}
-	p.MAC = mac
-	if other, err := ParseMAC(alt); key == KeyAttachedMAC && altOK && (err != nil || other != mac) {
-		ps.add(KeyAttachedMACAlt, alt, "differs from %s, which is used", KeyAttachedMAC)
-	}
-	return nil
 }
 
-// declaredBindings reads both address keys.
-func declaredBindings(i *Interface, own MAC, ps *Problems) []Binding {
-	var bs []Binding
-	if v, ok := i.ExternalIDs[KeyAddresses]; ok {
-		bs = parseAddresses(v, own, ps)
+// withOwn gives the VIF's own MAC to the bindings without one.
+func withOwn(own MAC, given []Binding) []Binding {
+	for i := range given {
+		if given[i].MAC == (MAC{}) {
+			given[i].MAC = own
+		}
 	}
-	if v, ok := i.ExternalIDs[KeyPairs]; ok {
-		bs = append(bs, parsePairs(v, own, ps)...)
-	}
-	return bs
+	return given
 }
 
 // withLinkLocal adds the link-local binding of every MAC, and sorts.
-func withLinkLocal(own MAC, declared []Binding) []Binding {
-	bs := slices.Clone(declared)
-	macs := []MAC{own}
-	for _, b := range declared {
+func withLinkLocal(own MAC, given []Binding) []Binding {
+	bs, macs := given, []MAC{own}
+	for _, b := range given {
 		macs = append(macs, b.MAC)
 	}
 	for _, m := range macs {
@@ -191,4 +194,40 @@ func withLinkLocal(own MAC, declared []Binding) []Binding {
 	}
 	bs = slices.DeleteFunc(bs, func(b Binding) bool { return b.MAC == MAC{} })
 	return sortBindings(bs)
+}
+
+// Part is one part of a policy as it is shown.
+type Part struct {
+	Key    *Key
+	Value  string // as the key would give it; "" for nothing
+	Text   string // for people
+	Origin string // who gave it, in words; "" if nobody did and there is no default
+}
+
+// Parts returns the parts of a policy that one value can show, in the order of the keys.
+// [Policy.Bindings] are the rest.
+func (p *Policy) Parts() []Part {
+	var parts []Part
+	for n := range keys {
+		k := &keys[n]
+		if k.Label == "" {
+			continue
+		}
+		part := Part{Key: k, Value: k.value(p), Origin: p.Origins.of(n)}
+		part.Text = part.Value
+		if k.text != nil {
+			part.Text = k.text(p)
+		}
+		switch {
+		case k.Name == KeyChecks:
+			part.Origin = p.Origins.Mode
+		case part.Origin == "" && k.HasDefault():
+			part.Origin = originDefault
+		}
+		if part.Text == "" {
+			part.Text = k.None
+		}
+		parts = append(parts, part)
+	}
+	return parts
 }

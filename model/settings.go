@@ -2,94 +2,85 @@ package model
 
 import "strings"
 
-// settings are the parts of a policy that an interface, a profile or a bridge can
-// set. A part that isn't set keeps its undefined value and an empty origin.
-type settings struct {
-	checks       Checks
-	checksOrigin string
-	action       Action
-	actionOrigin string
-	allow        Allow
-	allowOrigin  string
-	flood        Flood
-	floodOrigin  string
+// What a policy is made of can be given by several: the interface itself, the profile that
+// it names, and the bridge. Each key is taken from the first of them that gives it.
+
+// take makes what somebody gives for a key part of the policy, unless it comes from who
+// was asked before. What is wrong with it is a problem in any case. where is the key that
+// holds the value, origin says in words who gives it.
+func (p *Policy) take(n int, where, value, origin string) {
+	if keys[n].parse == nil {
+		return
+	}
+	into := p
+	if before := p.Origins.of(n); before != "" && before != origin {
+		into = new(Policy)
+	} else {
+		p.Origins.set(n, origin)
+	}
+	keys[n].parse(into, where, value, &p.Problems)
 }
 
-// unset returns settings in which nothing is set.
-func unset() settings {
-	return settings{checks: checkUndefined, action: actionUndefined}
-}
-
-// orElse fills what s leaves open from t.
-func (s settings) orElse(t settings) settings {
-	if s.checksOrigin == "" {
-		s.checks, s.checksOrigin = t.checks, t.checksOrigin
-	}
-	if s.actionOrigin == "" {
-		s.action, s.actionOrigin = t.action, t.actionOrigin
-	}
-	if s.allowOrigin == "" {
-		s.allow, s.allowOrigin = t.allow, t.allowOrigin
-	}
-	if s.floodOrigin == "" {
-		s.flood, s.floodOrigin = t.flood, t.floodOrigin
-	}
-	return s
-}
-
-// ownSettings reads the keys of the interface itself.
-func ownSettings(i *Interface, ps *Problems) settings {
-	s := unset()
-	if v, ok := i.ExternalIDs[KeyChecks]; ok {
-		s.checks, s.checksOrigin = parseChecks(KeyChecks, v, ps), KeyChecks
-	}
-	if v, ok := i.ExternalIDs[KeyAction]; ok {
-		s.action, s.actionOrigin = parseAction(KeyAction, v, ps), KeyAction
-	}
-	if v, ok := i.ExternalIDs[KeyAllow]; ok {
-		s.allow, s.allowOrigin = parseAllow(KeyAllow, v, ps), KeyAllow
-	}
-	if v, ok := i.ExternalIDs[KeyFlood]; ok {
-		s.flood, s.floodOrigin = parseFlood(KeyFlood, v, ps), KeyFlood
-	}
-	return s
-}
-
-// bridgeSettings are what the bridge sets for all its ports.
-func bridgeSettings(b *Settings) settings {
-	s := settings{checks: b.Default, checksOrigin: originBridge}
-	if b.ActionSet {
-		s.action, s.actionOrigin = b.Action, originBridge
-	}
-	if b.FloodSet {
-		s.flood, s.floodOrigin = b.Flood, originBridge
-	}
-	return s
-}
-
-// profileSettings reads the words of a profile: checks=, action=, allow= and flood=.
-func profileSettings(name string, profile Profile, ps *Problems) settings {
-	s := unset()
-	if !profile.Known {
-		ps.add(KeyProfile, name, "is unknown (define it in Open_vSwitch external_ids as %sNAME, e.g. \"checks=mac,arp allow=router\")", ProfilePrefix)
-		return s
-	}
-	key := ProfilePrefix + name
-	origin := "profile " + name
-	for _, w := range limit(key, strings.Fields(profile.Words), ps) {
-		word, value, _ := strings.Cut(w, "=")
-		switch word {
-		case "checks":
-			s.checks, s.checksOrigin = parseChecks(key, value, ps), origin
-		case "action":
-			s.action, s.actionOrigin = parseAction(key, value, ps), origin
-		case "allow":
-			s.allow, s.allowOrigin = parseAllow(key, value, ps), origin
-		case "flood":
-			s.flood, s.floodOrigin = parseFlood(key, value, ps), origin
-		default:
-			ps.add(key, w, "is not part of a profile (want words such as checks=mac,arp action=observe allow=router,dhcp-server flood=1000)")
+// takeRow takes the interface's own keys.
+func (p *Policy) takeRow(i *Interface) {
+	for n := range keys {
+		k := &keys[n]
+		if !k.Is(OnInterface) {
+			continue
+		}
+		name, value, ok := k.in(i.ExternalIDs)
+		if !ok {
+			continue
+		}
+		p.take(n, name, value, name)
+		if other, ok := i.ExternalIDs[k.Alt]; ok && k.Alt != "" && name == k.Name && k.differs(value, other) {
+			p.Problems.add(k.Alt, other, "differs from %s, which is used", k.Name)
 		}
 	}
-	return s
+}
+
+// differs reports whether a usable value and another one mean different things.
+func (k *Key) differs(value, other string) bool {
+	same, ok := k.canonical(value)
+	return ok && k.Canonical(other) != same
+}
+
+// takeProfile takes the words of the profile that the interface names.
+func (p *Policy) takeProfile(name string, profile Profile) {
+	if !profile.Known {
+		p.Problems.add(KeyProfile, name, "is unknown (define it in Open_vSwitch external_ids as %sNAME, e.g. \"checks=mac,arp allow=router\")", ProfilePrefix)
+		return
+	}
+	p.takeWords(InProfile, "profile", ProfilePrefix+name, profile.Words, "profile "+name)
+}
+
+// takeWords takes words such as checks=mac,arp, separated by spaces, that where holds. The
+// last of equal ones counts. what is what they are words of.
+func (p *Policy) takeWords(at Place, what, where, text, origin string) {
+	for _, w := range limit(where, strings.Fields(text), &p.Problems) {
+		word, value, _ := strings.Cut(w, "=")
+		n := wordIndex(at, word)
+		if n < 0 {
+			p.Problems.add(where, w, "is not part of a %s (want words such as %s)", what, ExampleWords(at))
+			continue
+		}
+		p.take(n, where, value, origin)
+	}
+}
+
+// takeDefaults takes what the bridge gives for all its VIFs. What is wrong with that has
+// been reported of the bridge.
+func (p *Policy) takeDefaults(b *BridgeConfig) {
+	for _, d := range b.defaults {
+		p.takeDefault(d)
+	}
+}
+
+func (p *Policy) takeDefault(d bridgeDefault) {
+	if p.Origins.of(d.key) != "" {
+		return
+	}
+	reported := len(p.Problems)
+	p.take(d.key, keys[d.key].Name, d.value, originBridge)
+	p.Problems = p.Problems[:reported]
 }

@@ -38,8 +38,39 @@ type Status struct {
 	Checks string
 	Error  string
 	Seq    string
-	HasSeq bool // Seq is present even when it is empty
-	Flood  string
+	HasSeq bool   // Seq is present even when it is empty
+	Flood  string // when, for how long and why it was last quarantined
+}
+
+// statusKeys are the keys in which a status is written. The value of one that isn't
+// present is deleted.
+var statusKeys = [...]struct {
+	name string
+	of   func(*Status) (value string, present bool)
+}{
+	{KeyStatusState, func(s *Status) (string, bool) { return string(s.State), s.State != "" }},
+	{KeyStatusChecks, func(s *Status) (string, bool) { return s.Checks, s.Checks != "" }},
+	{KeyStatusError, func(s *Status) (string, bool) { return s.Error, s.Error != "" }},
+	{KeyStatusSeq, func(s *Status) (string, bool) { return s.Seq, s.HasSeq }},
+	{KeyStatusFlood, func(s *Status) (string, bool) { return s.Flood, s.Flood != "" }},
+}
+
+// StatusKeys returns the Interface keys that the agent writes.
+func StatusKeys() []string {
+	var names []string
+	for _, k := range statusKeys {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+func isStatusKey(name string) bool {
+	for i := range statusKeys {
+		if statusKeys[i].name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // StateOf returns the state of a VIF whose policy the switch has confirmed, and which
@@ -92,22 +123,18 @@ func (p *Policy) errorText(bridge Problems) string {
 // Changes compares the status with the keys on the interface and returns the
 // keys to set and to delete; both are empty when nothing changed.
 func (s Status) Changes(i *Interface) (set map[string]string, del []string) {
-	want := func(key, value string, present bool) {
-		have, ok := i.ExternalIDs[key]
+	for _, k := range statusKeys {
+		value, present := k.of(&s)
+		have, ok := i.ExternalIDs[k.name]
 		switch {
 		case present && (!ok || have != value):
 			if set == nil {
-				set = make(map[string]string, 4)
+				set = make(map[string]string, len(statusKeys))
 			}
-			set[key] = value
+			set[k.name] = value
 		case !present && ok:
-			del = append(del, key)
+			del = append(del, k.name)
 		}
 	}
-	want(KeyStatusState, string(s.State), s.State != "")
-	want(KeyStatusChecks, s.Checks, s.Checks != "")
-	want(KeyStatusError, s.Error, s.Error != "")
-	want(KeyStatusSeq, s.Seq, s.HasSeq)
-	want(KeyStatusFlood, s.Flood, s.Flood != "")
 	return set, del
 }

@@ -17,15 +17,16 @@ const completionTimeout = 2 * time.Second
 
 // words are the values of flags that have few.
 func words() map[string][]string {
-	return map[string][]string{
-		"checks":     {"auto", "mac", "mac,arp", "mac,arp,ip", "off", "block"},
-		"action":     {"enforce", "observe"},
-		"allow":      {"dhcp-server", "router", "priority-tag", "vlan-trunk", "ethertype:0x"},
-		"flood":      {"off", "1000"},
-		"unmarked":   {"trust", "block"},
+	all := map[string][]string{
 		"log-level":  {"error", "warn", "info", "debug"},
 		"log-format": logFormats(),
 	}
+	for _, k := range model.Keys(model.OnInterface | model.OnBridge) {
+		if k.Values != nil {
+			all[k.Flag] = k.Values
+		}
+	}
+	return all
 }
 
 // complete lets a shell complete names of ports and bridges for every command whose

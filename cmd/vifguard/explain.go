@@ -141,11 +141,9 @@ func explainPolicy(out io.Writer, p *inspect.PortInspection) error {
 	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
 	if policy.Mode != model.Trusted {
 		fmt.Fprintln(w, "POLICY\tVALUE\tFROM")
-		fmt.Fprintf(w, "checks\t%s\t%s\n", checksText(policy), policy.Origins.Mode)
-		fmt.Fprintf(w, "action\t%s\t%s\n", policy.Action, orDefault(policy.Origins.Action))
-		fmt.Fprintf(w, "MAC\t%s\t%s\n", macText(policy), orDash(policy.Origins.MAC))
-		fmt.Fprintf(w, "guards lifted\t%s\t%s\n", orNone(policy.Allow.String()), orDefault(policy.Origins.Allow))
-		fmt.Fprintf(w, "flood limit\t%s\t%s\n", floodText(policy), orDefault(policy.Origins.Flood))
+		for _, part := range policy.Parts() {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", part.Key.Label, part.Text, orDash(part.Origin))
+		}
 		fmt.Fprintln(w)
 	}
 	if len(policy.Bindings) > 0 {
@@ -156,34 +154,6 @@ func explainPolicy(out io.Writer, p *inspect.PortInspection) error {
 		fmt.Fprintln(w)
 	}
 	return w.Flush()
-}
-
-func checksText(p *model.Policy) string {
-	switch p.Mode {
-	case model.Off:
-		return "off"
-	case model.Blocked:
-		return "block"
-	}
-	return p.Checks.String()
-}
-
-func macText(p *model.Policy) string {
-	if p.MAC == (model.MAC{}) {
-		return "none"
-	}
-	return p.MAC.String()
-}
-
-// floodText says from how many refused frames on a VIF is quarantined.
-func floodText(p *model.Policy) string {
-	switch {
-	case p.Flood == 0:
-		return p.Flood.String()
-	case p.FloodLimit() == 0:
-		return p.Flood.String() + "/s, without effect"
-	}
-	return p.Flood.String() + " refused frames/s"
 }
 
 func orDefault(s string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/vifguard/vifguard/controller/inspect"
@@ -20,16 +21,7 @@ type explanation struct {
 	InForce      bool              `json:"in_force"`
 	State        string            `json:"state,omitempty"` // as the agent reported it
 	SwitchError  string            `json:"switch_error,omitempty"`
-	Checks       string            `json:"checks"`
-	ChecksFrom   string            `json:"checks_from"`
-	Action       string            `json:"action"`
-	ActionFrom   string            `json:"action_from"`
-	MAC          string            `json:"mac,omitempty"`
-	MACFrom      string            `json:"mac_from,omitempty"`
-	Allow        string            `json:"allow,omitempty"` // guards lifted
-	AllowFrom    string            `json:"allow_from"`
-	Flood        string            `json:"flood"` // limit in refused frames per second, or off
-	FloodFrom    string            `json:"flood_from"`
+	Policy       policyParts       `json:"-"` // written among the other fields
 	Quarantined  bool              `json:"quarantined"`
 	Quarantine   string            `json:"quarantine,omitempty"` // the last one, as the agent reported it
 	Bindings     []bindingResult   `json:"bindings"`
@@ -61,6 +53,54 @@ type flowResult struct {
 	Flow      string `json:"flow"` // as ovs-ofctl writes it
 }
 
+// policyParts are the parts of a policy that have one value. Each is written as a field
+// that is called like the key's word, and one with _from that says who gave it.
+type policyParts []model.Part
+
+// noParts are those of a port of a bridge that isn't guarded.
+func noParts() policyParts {
+	var parts policyParts
+	for _, k := range model.Keys(model.OnInterface) {
+		if k.Label == "" {
+			continue
+		}
+		part := model.Part{Key: k}
+		if !k.Optional {
+			part.Value = k.None
+		}
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// MarshalJSON writes the policy's parts as fields of the explanation.
+func (e explanation) MarshalJSON() ([]byte, error) {
+	type plain explanation
+	text, err := json.Marshal(plain(e))
+	if err != nil {
+		return nil, err
+	}
+	text = text[:len(text)-1]
+	for _, part := range e.Policy {
+		if part.Value != "" || !part.Key.Optional {
+			text = appendField(text, part.Key.Word, part.Value)
+		}
+		if part.Value != "" || part.Key.HasDefault() {
+			text = appendField(text, part.Key.Word+"_from", part.Origin)
+		}
+	}
+	return append(text, '}'), nil
+}
+
+// appendField appends a field to an object that has some.
+func appendField(text []byte, name, value string) []byte {
+	field, err := json.Marshal(map[string]string{name: value})
+	if err != nil {
+		panic(err) // every string can be written
+	}
+	return append(append(text, ','), field[1:len(field)-1]...)
+}
+
 // modeNames are the modes of a policy in JSON.
 var modeNames = map[model.Mode]string{
 	model.Trusted: "trusted", model.Off: "off", model.Checked: "checked", model.Blocked: "blocked",
@@ -70,14 +110,14 @@ var modeNames = map[model.Mode]string{
 func emptyExplanation(b *model.Bridge, row *model.Interface) explanation {
 	return explanation{
 		Bridge: b.Name, Port: row.Name, OpenFlowPort: row.OFPort, VM: row.VMID(),
-		Flood: model.Flood(0).String(), Bindings: []bindingResult{}, Problems: []problemResult{}, Drops: map[string]uint64{}, Flows: []flowResult{},
+		Bindings: []bindingResult{}, Problems: []problemResult{}, Drops: map[string]uint64{}, Flows: []flowResult{},
 	}
 }
 
 // unguarded explains a port of a bridge that isn't guarded.
 func unguarded(b *model.Bridge, row *model.Interface) explanation {
 	e := emptyExplanation(b, row)
-	e.Verdict = "The bridge isn't guarded: everything passes."
+	e.Verdict, e.Policy = "The bridge isn't guarded: everything passes.", noParts()
 	return e
 }
 
@@ -89,13 +129,7 @@ func newExplanation(in *inspect.Inspection, p *inspect.PortInspection) explanati
 	if in.Switch != nil {
 		e.SwitchError = in.Switch.Error()
 	}
-	e.Checks, e.ChecksFrom = policy.Checks.String(), policy.Origins.Mode
-	e.Action, e.ActionFrom = policy.Action.String(), orDefault(policy.Origins.Action)
-	if policy.MAC != (model.MAC{}) {
-		e.MAC, e.MACFrom = policy.MAC.String(), policy.Origins.MAC
-	}
-	e.Allow, e.AllowFrom = policy.Allow.String(), orDefault(policy.Origins.Allow)
-	e.Flood, e.FloodFrom = policy.Flood.String(), orDefault(policy.Origins.Flood)
+	e.Policy = policy.Parts()
 	e.Quarantined, e.Quarantine = p.Quarantined, p.Row.ExternalIDs[model.KeyStatusFlood]
 	for _, b := range policy.Bindings {
 		e.Bindings = append(e.Bindings, bindingResult{model.FormatPrefix(b.Prefix), b.MAC.String(), goodFor(b), b.Origin})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,8 +15,6 @@ import (
 )
 
 func newGuard(o *options) *cobra.Command {
-	var checks, action, flood, unmarked string
-	var firstTable, exitTable int
 	var secure, force bool
 	cmd := &cobra.Command{
 		Use:   "guard BRIDGE",
@@ -37,31 +34,25 @@ other.
   vifguard guard br0 --secure              closed, not open, after a restart of ovs-vswitchd`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set := map[string]string{model.KeyChecks: checks}
-			if cmd.Flags().Changed("action") {
-				set[model.KeyAction] = action
-			}
-			if cmd.Flags().Changed("flood") {
-				set[model.KeyFlood] = flood
-			}
-			if cmd.Flags().Changed("unmarked") {
-				set[model.KeyUnmarked] = unmarked
-			}
-			if cmd.Flags().Changed("first-table") {
-				set[model.KeyFirstTable] = strconv.Itoa(firstTable)
-			}
-			if cmd.Flags().Changed("exit-table") {
-				set[model.KeyExitTable] = strconv.Itoa(exitTable)
+			set := givenKeys(cmd, model.OnBridge)
+			if _, ok := set[model.KeyChecks]; !ok {
+				set[model.KeyChecks] = "auto"
 			}
 			return o.guard(cmd, args[0], set, secure, force)
 		},
 	}
-	cmd.Flags().StringVar(&checks, "checks", "auto", "default for VIFs without a key of their own: auto, mac, mac,arp, mac,arp,ip or block")
-	cmd.Flags().StringVar(&action, "action", "", "default for VIFs without a key of their own: enforce or observe")
-	cmd.Flags().StringVar(&flood, "flood", "", "default for VIFs without a key of their own: refused frames per second that lead to quarantine, or off")
-	cmd.Flags().StringVar(&unmarked, "unmarked", "", "ports without any vifguard key: trust or block")
-	cmd.Flags().IntVar(&firstTable, "first-table", 0, "OpenFlow table of the first stage")
-	cmd.Flags().IntVar(&exitTable, "exit-table", 0, "OpenFlow table that accepted packets go to instead of NORMAL")
+	for _, k := range model.Keys(model.OnBridge) {
+		switch {
+		case k.Number:
+			cmd.Flags().Int(k.Flag, 0, k.BridgeUsage)
+		case k.List:
+			cmd.Flags().StringArray(k.Flag, nil, k.BridgeUsage)
+		case k.Name == model.KeyChecks:
+			cmd.Flags().String(k.Flag, "auto", k.BridgeUsage)
+		default:
+			cmd.Flags().String(k.Flag, "", k.BridgeUsage)
+		}
+	}
 	cmd.Flags().BoolVar(&secure, "secure", false, "set the bridge's fail_mode to secure")
 	cmd.Flags().BoolVar(&force, "force", false, "even if something else programs the bridge; with --secure also if no agent runs or flows of others are lost")
 	return cmd
@@ -155,7 +146,11 @@ func describeBridge(out io.Writer, b *model.Bridge, config *model.BridgeConfig, 
 
 // bridgeKeys are the keys of a bridge that release removes.
 func bridgeKeys() []string {
-	return []string{model.KeyChecks, model.KeyAction, model.KeyFlood, model.KeyUnmarked, model.KeyFirstTable, model.KeyExitTable}
+	var names []string
+	for _, k := range model.Keys(model.OnBridge) {
+		names = append(names, k.Names()...)
+	}
+	return names
 }
 
 func newRelease(o *options) *cobra.Command {

@@ -80,6 +80,10 @@ func fieldsOf(t reflect.Type, path string) []string {
 		if !f.IsExported() {
 			continue
 		}
+		if f.Type == reflect.TypeFor[policyParts]() {
+			fields = append(fields, partFields()...)
+			continue
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		at := strings.TrimPrefix(path+"."+name, ".")
 		kind := kindOf(f.Type)
@@ -88,6 +92,22 @@ func fieldsOf(t reflect.Type, path string) []string {
 		}
 		fields = append(fields, fmt.Sprintf("%s %s", at, kind))
 		fields = append(fields, fieldsOf(f.Type, at)...)
+	}
+	return fields
+}
+
+// partFields are the fields that explain writes for the parts of a policy.
+func partFields() []string {
+	var fields []string
+	for _, part := range noParts() {
+		value, from := "string", "optional string"
+		if part.Key.Optional {
+			value = "optional string"
+		}
+		if part.Key.HasDefault() {
+			from = "string"
+		}
+		fields = append(fields, part.Key.Word+" "+value, part.Key.Word+"_from "+from)
 	}
 	return fields
 }

@@ -134,7 +134,7 @@ func (t *turn) describe(out io.Writer, profiles map[string]string) {
 		case p.Mode == model.Trusted || p.Mode == model.Off:
 			continue
 		case p.Action != t.action:
-			other = append(other, fmt.Sprintf("%s stays on %s: %s says so", i.Name, p.Action, p.Origins.Action))
+			other = append(other, fmt.Sprintf("%s stays on %s: %s says so", i.Name, p.Action, p.Origins.Of(model.KeyAction)))
 			continue
 		}
 		count++

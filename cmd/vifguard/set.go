@@ -2,37 +2,16 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
 
-// vifFlag is a flag of set and unset, and the key that it writes.
-type vifFlag struct {
-	name, key, usage string
-	list             bool // may be given several times
-}
-
-func vifFlags() []vifFlag {
-	return []vifFlag{
-		{"mac", model.KeyAttachedMAC, "the VIF's own MAC", false},
-		{"address", model.KeyAddresses, "address or prefix that it owns", true},
-		{"pair", model.KeyPairs, "further address or prefix, IP[/LEN] or IP[/LEN]@MAC", true},
-		{"checks", model.KeyChecks, "auto, mac, mac,arp, mac,arp,ip, off or block", false},
-		{"action", model.KeyAction, "enforce or observe", false},
-		{"allow", model.KeyAllow, "guard to lift: dhcp-server, router, priority-tag, vlan-trunk or ethertype:0xNNNN", true},
-		{"flood", model.KeyFlood, "refused frames per second that lead to quarantine, or off", false},
-		{"profile", model.KeyProfile, "profile to take checks, action, allow and flood from", false},
-		{"seq", model.KeySeq, "string that the agent echoes as vifguard-seq once this is in force", false},
-	}
-}
-
 func newSet(o *options) *cobra.Command {
-	values := make(map[string]*[]string)
 	cmd := &cobra.Command{
 		Use:   "set PORT",
 		Short: "Write what a VIF may be",
@@ -47,23 +26,35 @@ commas. When any value is bad nothing is written.`,
   vifguard set tap1 --flood 1000                              cut off while it floods`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set := make(map[string]string)
-			for _, f := range vifFlags() {
-				if cmd.Flags().Changed(f.name) {
-					set[f.key] = strings.Join(*values[f.name], ",")
-				}
-			}
+			set := givenKeys(cmd, model.OnInterface)
 			if len(set) == 0 {
 				return usageError(cmd, "nothing to set (want at least one flag, e.g. vifguard set %s --address 192.0.2.10)", args[0])
 			}
 			return o.edit(cmd, args[0], set, nil)
 		},
 	}
-	for _, f := range vifFlags() {
+	for _, k := range model.Keys(model.OnInterface) {
 		// Not a StringSlice: that would strip the quotes of Neutron's JSON form.
-		values[f.name] = cmd.Flags().StringArray(f.name, nil, f.usage)
+		cmd.Flags().StringArray(k.Flag, nil, k.Usage)
 	}
 	return cmd
+}
+
+// givenKeys returns the keys whose flags were given, with the values to write.
+func givenKeys(cmd *cobra.Command, at model.Place) map[string]string {
+	set := make(map[string]string)
+	for _, k := range model.Keys(at) {
+		f := cmd.Flags().Lookup(k.Flag)
+		if !f.Changed {
+			continue
+		}
+		value := f.Value.String()
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			value = strings.Join(list.GetSlice(), ",")
+		}
+		set[k.Name] = k.Canonical(value)
+	}
+	return set
 }
 
 func newUnset(o *options) *cobra.Command {
@@ -77,25 +68,22 @@ the MAC, which the orchestrator owns.`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var del, all []string
-			for _, f := range vifFlags() {
-				if on, _ := cmd.Flags().GetBool(f.name); on {
-					del = append(del, f.key)
+			for _, k := range model.Keys(model.OnInterface) {
+				if on, _ := cmd.Flags().GetBool(k.Flag); on {
+					del = append(del, k.Names()...)
 				}
-				if f.key != model.KeyAttachedMAC {
-					all = append(all, f.key)
+				if k.Name != model.KeyAttachedMAC {
+					all = append(all, k.Names()...)
 				}
 			}
 			if len(del) == 0 {
 				del = all
 			}
-			if slices.Contains(del, model.KeyAttachedMAC) {
-				del = append(del, model.KeyAttachedMACAlt)
-			}
 			return o.edit(cmd, args[0], nil, del)
 		},
 	}
-	for _, f := range vifFlags() {
-		cmd.Flags().Bool(f.name, false, "remove "+f.key)
+	for _, k := range model.Keys(model.OnInterface) {
+		cmd.Flags().Bool(k.Flag, false, "remove "+k.Name)
 	}
 	return cmd
 }

@@ -175,7 +175,7 @@ func describe(in *inspect.Inspection, p *inspect.PortInspection) vifStatus {
 		Bridge: in.Bridge.Name, Port: p.Row.Name, VM: p.Row.VMID(),
 		State: p.Row.ExternalIDs[model.KeyStatusState], InForce: p.InForce,
 		Checks: p.Policy.Checks.String(), ChecksFrom: p.Policy.Origins.Mode,
-		Action: p.Policy.Action.String(), ActionFrom: orDefault(p.Policy.Origins.Action),
+		Action: p.Policy.Action.String(), ActionFrom: orDefault(p.Policy.Origins.Of(model.KeyAction)),
 		Addresses: addresses(&p.Policy), Drops: map[string]uint64{},
 		Error: p.Policy.Problems.String(), Quarantine: p.Row.ExternalIDs[model.KeyStatusFlood],
 	}

@@ -210,12 +210,6 @@ func union(lists ...string) string {
 	return strings.Join(all, ",")
 }
 
-// flagOf are the flags of vifguard set by the key that they write, in order.
-var flagOf = [...]struct{ key, flag string }{
-	{model.KeyAttachedMAC, "--mac"}, {model.KeyAddresses, "--address"}, {model.KeyPairs, "--pair"},
-	{model.KeyAllow, "--allow"}, {model.KeyChecks, "--checks"},
-}
-
 // command returns the command that writes keys. Where a first address would turn on
 // checks that are off by auto, it keeps the checks as they are.
 func (j *judge) command(set map[string]string) (map[string]string, string) {
@@ -225,10 +219,10 @@ func (j *judge) command(set map[string]string) (map[string]string, string) {
 		set[model.KeyChecks] = j.Policy.Checks.String()
 	}
 	words := []string{"vifguard", "set", Quote(j.Row.Name)}
-	for _, f := range flagOf {
-		if value, ok := set[f.key]; ok {
+	for _, k := range model.Keys(model.OnInterface) {
+		if value, ok := set[k.Name]; ok {
 			for _, part := range split(value) {
-				words = append(words, f.flag, part)
+				words = append(words, "--"+k.Flag, part)
 			}
 		}
 	}

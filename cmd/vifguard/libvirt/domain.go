@@ -42,16 +42,6 @@ type Port struct {
 	Keys map[string]string // Interface.external_ids to set; all of their values are valid
 }
 
-// attribute is one of <port>'s, and the key that it stands for.
-type attribute struct{ name, key string }
-
-func attributes() []attribute {
-	return []attribute{
-		{"addresses", model.KeyAddresses}, {"pairs", model.KeyPairs}, {"checks", model.KeyChecks},
-		{"action", model.KeyAction}, {"allow", model.KeyAllow}, {"flood", model.KeyFlood},
-	}
-}
-
 // element is any XML element of the metadata.
 type element struct {
 	XMLName  xml.Name
@@ -170,11 +160,11 @@ func port(e element) (Port, error) {
 	p := Port{MAC: mac, Keys: map[string]string{}}
 	name := map[string]string{}
 	var valid []string
-	for _, a := range attributes() {
-		valid, name[a.key] = append(valid, a.name), a.name
-		if v, ok := value[a.name]; ok {
-			p.Keys[a.key] = v
-			delete(value, a.name)
+	for _, k := range model.Keys(model.InLibvirt) {
+		valid, name[k.Name] = append(valid, k.Word), k.Word
+		if v, ok := value[k.Word]; ok {
+			p.Keys[k.Name] = v
+			delete(value, k.Word)
 		}
 	}
 	var errs []error

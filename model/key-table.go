@@ -1,0 +1,117 @@
+package model
+
+import "fmt"
+
+// defaultOf starts the usage of flags whose key on a Bridge is the default of its VIFs.
+const defaultOf = "default for VIFs without a key of their own: "
+
+// keys is the table of all metadata keys, in the order in which documents list them.
+// Parsing, flags, completion, the words of profiles, libvirt's attributes, explain and the
+// documents follow from it. A key that a policy depends on has a field in [Policy].
+var keys = []Key{
+	{
+		Name: KeyAttachedMAC, Alt: KeyAttachedMACAlt, Word: "mac", Flag: "mac",
+		At: OnInterface | InDeclaration, Label: "MAC", None: "none", Optional: true,
+		Usage: "the VIF's own MAC",
+		Doc:   "the VIF's own MAC",
+		parse: func(p *Policy, where, v string, ps *Problems) { p.MAC = parseOwnMAC(where, v, ps) },
+		value: func(p *Policy) string {
+			if p.MAC == (MAC{}) {
+				return ""
+			}
+			return p.MAC.String()
+		},
+		canonical: canonicalMAC,
+	},
+	{
+		Name: KeyAddresses, Word: "addresses", Flag: "address", List: true,
+		At:    OnInterface | InDeclaration | InLibvirt,
+		Usage: "address or prefix that it owns",
+		Doc:   "addresses and prefixes that it owns, separated by commas or spaces",
+		parse: func(p *Policy, where, v string, ps *Problems) {
+			p.Bindings = append(p.Bindings, parseAddresses(where, v, ps)...)
+		},
+	},
+	{
+		Name: KeyPairs, Word: "pairs", Flag: "pair", List: true,
+		At:    OnInterface | InDeclaration | InLibvirt,
+		Usage: "further address or prefix, IP[/LEN] or IP[/LEN]@MAC",
+		Doc:   "further ones: `IP[/LEN]` or `IP[/LEN]@MAC`, separated by commas, or Neutron's JSON list. A prefix of length 0 widens the check of IP sources only",
+		parse: func(p *Policy, where, v string, ps *Problems) {
+			p.Bindings = append(p.Bindings, parsePairs(where, v, ps)...)
+		},
+	},
+	{
+		Name: KeyChecks, Word: "checks", Flag: "checks",
+		At: OnInterface | InProfile | InDeclaration | OnBridge | InLibvirt, Label: "checks",
+		Values: checksWords, Example: "mac,arp",
+		Usage:       oneOf(checksWords),
+		BridgeUsage: defaultOf + "auto, mac, mac,arp, mac,arp,ip or block",
+		Doc:         "`auto`, `mac`, `mac,arp`, `mac,arp,ip`, `off` or `block`; missing: the bridge's value. `auto` is `mac`, and all three once an address is declared",
+		BridgeDoc:   "opts the bridge in, and is its VIFs' default; `off` or missing leaves it alone",
+		parse:       func(p *Policy, where, v string, ps *Problems) { p.Checks = parseChecks(where, v, ps) },
+		value:       func(p *Policy) string { return p.Checks.String() },
+		text:        checksText,
+	},
+	{
+		Name: KeyAction, Word: "action", Flag: "action",
+		At: OnInterface | InProfile | InDeclaration | OnBridge | InLibvirt, Label: "action",
+		Values: actionWords, Example: "observe",
+		Usage:       oneOf(actionWords),
+		BridgeUsage: defaultOf + oneOf(actionWords),
+		Doc:         "`enforce` or `observe`; missing: the profile's value, then the bridge's, then `enforce`",
+		BridgeDoc:   "default of its VIFs, and of the ports that `port-security-unmarked` blocks. What is neither `enforce` nor `observe` counts as `enforce`, and every VIF reports it",
+		parse:       func(p *Policy, where, v string, ps *Problems) { p.Action = parseAction(where, v, ps) },
+		value:       func(p *Policy) string { return p.Action.String() },
+	},
+	{
+		Name: KeyAllow, Word: "allow", Flag: "allow", List: true,
+		At: OnInterface | InProfile | InDeclaration | InLibvirt, Label: "guards lifted", None: "none", Optional: true,
+		Values: allowWords, Example: "router,dhcp-server",
+		Usage: "guard to lift: " + allowNames,
+		Doc:   "guards to lift: `dhcp-server`, `router`, `priority-tag`, `vlan-trunk`, `ethertype:0xNNNN`",
+		parse: func(p *Policy, where, v string, ps *Problems) { p.Allow = parseAllow(where, v, ps) },
+		value: func(p *Policy) string { return p.Allow.String() },
+	},
+	{
+		Name: KeyFlood, Word: "flood", Flag: "flood",
+		At: OnInterface | InProfile | InDeclaration | OnBridge | InLibvirt, Label: "flood limit", None: floodOff,
+		Values: []string{floodOff, "1000"}, Example: "1000",
+		Usage:       "refused frames per second that lead to quarantine, or off",
+		BridgeUsage: defaultOf + "refused frames per second that lead to quarantine, or off",
+		Doc: fmt.Sprintf("`off`, or how many refused frames a second lead to quarantine, 1 to %d: nothing of the VIF passes for a while ([docs/floods.md](docs/floods.md)); "+
+			"missing: the profile's value, then the bridge's, then `off`, as which an unusable value counts too. No effect with `observe`", maxFlood),
+		BridgeDoc: "default of its VIFs",
+		parse:     func(p *Policy, where, v string, ps *Problems) { p.Flood = parseFlood(where, v, ps) },
+		value:     func(p *Policy) string { return p.Flood.String() },
+		text:      floodText,
+	},
+	{
+		Name: KeySeq, Flag: "seq", At: OnInterface,
+		Usage: "string that the agent echoes as vifguard-seq once this is in force",
+		Doc:   "echoed as `vifguard-seq` once this row is in force",
+	},
+	{
+		Name: KeyProfile, Word: "profile", Flag: "profile", At: OnInterface | InDeclaration,
+		Usage: "profile whose words hold where the VIF has no key of its own",
+		Doc:   "a profile, whose words hold where the interface has no key of its own; libvirt writes it from `profileid`",
+	},
+	{
+		Name: KeyUnmarked, Flag: "unmarked", At: OnBridge, Values: unmarkedWords,
+		BridgeUsage: "ports without any vifguard key: trust or block",
+		BridgeDoc:   "`block`: ports without any key are blocked, except patch ports, tunnels and the bridge's own",
+		parseBridge: (*BridgeConfig).parseUnmarked,
+	},
+	{
+		Name: KeyFirstTable, Flag: "first-table", At: OnBridge, Number: true,
+		BridgeUsage: "OpenFlow table of the first stage",
+		BridgeDoc:   fmt.Sprintf("table of the first stage, 0 to %d; your own flows before it send packets there", maxFirstTable),
+		parseBridge: (*BridgeConfig).parseFirstTable,
+	},
+	{
+		Name: KeyExitTable, Flag: "exit-table", At: OnBridge, Number: true,
+		BridgeUsage: "OpenFlow table that accepted packets go to instead of NORMAL",
+		BridgeDoc:   "accepted packets are resubmitted there instead of to `NORMAL`",
+		parseBridge: (*BridgeConfig).parseExitTable,
+	},
+}
