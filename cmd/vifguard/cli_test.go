@@ -222,6 +222,18 @@ func TestSetKeepsValuesWhole(t *testing.T) {
 	}
 }
 
+// Others read attached-mac too, and don't know all notations that are understood here.
+func TestSetWritesTheUsualNotation(t *testing.T) {
+	c := newConsole(t)
+	for _, mac := range []string{"525400AA0011", "52-54-00-aa-00-11", "5254.00aa.0011"} {
+		c.must("unset", "tap1", "--mac")
+		c.must("set", "tap1", "--mac", mac)
+		if got := c.MustIDs("tap1")[model.KeyAttachedMAC]; got != "52:54:00:aa:00:11" {
+			t.Errorf("--mac %s: written %q", mac, got)
+		}
+	}
+}
+
 func TestTrace(t *testing.T) {
 	c := newConsole(t)
 	c.must("guard", "br0")

@@ -162,3 +162,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Every key that libvirt's metadata can give has its attribute, and no other has.
+func TestEveryKeyHasItsAttribute(t *testing.T) {
+	valid := map[string]string{"addresses": "192.0.2.1", "pairs": "192.0.2.1", "checks": "mac", "action": "observe", "allow": "router", "flood": "1"}
+	for _, k := range model.Keys(model.OnInterface) {
+		if k.Word == "" || k.Name == model.KeyAttachedMAC { // mac names the port
+			continue
+		}
+		attribute := fmt.Sprintf(`%s="%s"`, k.Word, valid[k.Word])
+		d, err := Parse(strings.NewReader(domain(portsElement(`<vifguard:port mac="52:54:00:00:00:10" ` + attribute + `/>`))))
+		switch {
+		case !k.Is(model.InLibvirt):
+			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("attribute %q is unknown", k.Word)) {
+				t.Errorf("%s: %v", attribute, err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", attribute, err)
+		case d.Ports[0].Keys[k.Name] != valid[k.Word]:
+			t.Errorf("%s: keys %v", attribute, d.Ports[0].Keys)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/controller/inspect"
+	"github.com/vifguard/vifguard/model"
+)
+
+// Every key has its flag in the commands that write it, and a shell completes its values.
+func TestEveryKeyHasItsFlag(t *testing.T) {
+	for _, tc := range []struct {
+		command string
+		at      model.Place
+		usage   func(*model.Key) string
+	}{
+		{"set", model.OnInterface, func(k *model.Key) string { return k.Usage }},
+		{"unset", model.OnInterface, func(k *model.Key) string { return "remove " + k.Name }},
+		{"guard", model.OnBridge, func(k *model.Key) string { return k.BridgeUsage }},
+	} {
+		cmd, _, err := newRoot().Find([]string{tc.command})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range model.Keys(tc.at) {
+			f := cmd.Flags().Lookup(k.Flag)
+			if f == nil || f.Usage != tc.usage(k) {
+				t.Errorf("vifguard %s: flag --%s for %s: %+v", tc.command, k.Flag, k.Name, f)
+				continue
+			}
+			if tc.command != "unset" && k.Values != nil {
+				if got := completed(t, tc.command, "x", "--"+k.Flag, ""); strings.Join(got, " ") != strings.Join(k.Values, " ") {
+					t.Errorf("vifguard %s --%s completes %q, want %q", tc.command, k.Flag, got, k.Values)
+				}
+			}
+		}
+	}
+}
+
+// completed is what a shell would propose.
+func completed(t *testing.T, args ...string) []string {
+	t.Helper()
+	var out bytes.Buffer
+	root := newRoot()
+	root.SetArgs(append([]string{cobra.ShellCompNoDescRequestCmd}, args...))
+	root.SetOut(&out)
+	root.SetErr(&bytes.Buffer{})
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	proposals, _, _ := strings.Cut(out.String(), "\n:")
+	return strings.Split(proposals, "\n")
+}
+
+// explainedPort is a guarded port with all keys that explain shows.
+func explainedPort() (*inspect.Inspection, *inspect.PortInspection) {
+	row := &model.Interface{Name: "tap1", ExternalIDs: map[string]string{
+		"attached-mac": "52:54:00:00:00:01", "allowed-addresses": "192.0.2.1", "allowed-address-pairs": "192.0.2.2@00:00:5e:00:01:07",
+		"port-security-action": "observe", "port-security-allow": "router", "port-profile": "web",
+	}}
+	b := &model.Bridge{Name: "br0", ExternalIDs: map[string]string{"port-security": "auto"}, Interfaces: []*model.Interface{row}}
+	in := &inspect.Inspection{Bridge: b, Config: model.ResolveBridge(b)}
+	return in, &inspect.PortInspection{Row: row, Policy: model.Resolve(&in.Config, map[string]string{"web": "flood=1000"}, row)}
+}
+
+func TestExplainShowsEveryPart(t *testing.T) {
+	var out bytes.Buffer
+	_, p := explainedPort()
+	if err := explainPolicy(&out, p); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{
+		"MAC 52:54:00:00:00:01 attached-mac checks mac,arp,ip the bridge's default, auto with an address action observe port-security-action " +
+			"guards lifted router port-security-allow flood limit 1000/s, without effect profile web",
+		"192.0.2.1 52:54:00:00:00:01 ARP, IP source allowed-addresses", "192.0.2.2 00:00:5e:00:01:07 ARP, IP source, VRRP allowed-address-pairs",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("explain doesn't say %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// The fields of the parts of a policy, which have no field in Go.
+func TestExplainJSON(t *testing.T) {
+	in, p := explainedPort()
+	trusted := &inspect.PortInspection{Row: &model.Interface{Name: "eth0"}, Policy: model.Resolve(&in.Config, nil, &model.Interface{Name: "eth0"})}
+	for name, tc := range map[string]struct {
+		e    explanation
+		want map[string]string
+	}{
+		"checked": {newExplanation(in, p), map[string]string{
+			"mac": "52:54:00:00:00:01", "mac_from": "attached-mac", "checks": "mac,arp,ip", "checks_from": "the bridge's default, auto with an address",
+			"action": "observe", "action_from": "port-security-action", "allow": "router", "allow_from": "port-security-allow",
+			"flood": "1000", "flood_from": "profile web"}},
+		"trusted": {newExplanation(in, trusted), map[string]string{
+			"checks": "", "checks_from": "no attached-mac and no port-security key", "action": "enforce", "action_from": "default",
+			"allow_from": "default", "flood": "off", "flood_from": "default"}},
+		"unguarded": {unguarded(in.Bridge, p.Row), map[string]string{
+			"checks": "", "checks_from": "", "action": "", "action_from": "", "allow_from": "", "flood": "off", "flood_from": ""}},
+	} {
+		var text bytes.Buffer
+		if err := printJSON(&text, tc.e); err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]any
+		if err := json.Unmarshal(text.Bytes(), &got); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, text.String())
+		}
+		for _, word := range []string{"mac", "checks", "action", "allow", "flood"} {
+			for _, field := range []string{word, word + "_from"} {
+				want, wanted := tc.want[field]
+				if value, ok := got[field]; ok != wanted || ok && value != want {
+					t.Errorf("%s: %s is %v (there: %v), want %q (there: %v)", name, field, value, ok, want, wanted)
+				}
+			}
+		}
+		if got["port"] == "" || got["bindings"] == nil {
+			t.Errorf("%s: the other fields: %v", name, got)
+		}
+	}
+}
