@@ -31,8 +31,8 @@ func Compile(p Port) []Rule {
 	case model.Off:
 		c.add(StagePort, prioAllow, Match{}, goTo(StageExit), "no check is on")
 	case model.Blocked:
-		c.add(StagePort, prioAllow, Match{}, load(uint32(Blocked)<<blameShift, StageDrop), "blocked: "+p.Policy.Origins.Mode)
-		c.counters(Blocked)
+		c.add(StagePort, prioAllow, Match{}, load(uint32(model.ReasonBlocked)<<blameShift, StageDrop), "blocked: "+p.Policy.Origins.Mode)
+		c.counters(model.ReasonBlocked)
 	case model.Checked:
 		c.checked()
 	}
@@ -74,7 +74,7 @@ func (c *compiler) checked() {
 	} else {
 		c.claimedMACsOnly()
 	}
-	c.counters(c.reasons()...)
+	c.counters(p.Reasons()...)
 }
 
 // classify writes the port stage: what the policy asks for, as flags.
@@ -83,7 +83,7 @@ func (c *compiler) classify() {
 	flags := flagIf(p.Checks.ARP(), FlagARP) | flagIf(p.Checks.IP(), FlagIP) |
 		flagIf(p.Allow.DHCPServer, FlagDHCPServer) | flagIf(p.Allow.Router, FlagRouter) |
 		flagIf(p.Allow.VLANTrunk, FlagTagOK)
-	blamed := uint32(MAC) << blameShift
+	blamed := uint32(model.ReasonMAC) << blameShift
 	c.add(StagePort, prioAllow, Match{}, load(blamed|uint32(flags), StageMAC), "checked: "+p.Checks.String())
 	if p.Allow.PriorityTag && !p.Allow.VLANTrunk {
 		c.add(StagePort, prioException, Match{VLAN: PriorityTagged}, load(blamed|uint32(flags|FlagTagOK), StageMAC), "one tag with VID 0 is lifted")
@@ -94,7 +94,7 @@ func (c *compiler) classify() {
 // frames which differ share a megaflow. It takes precedence over the policy, of which
 // nothing changes, and the switch ends it by itself should there be no agent to do so.
 func (c *compiler) quarantine() {
-	c.add(StagePort, prioGuard, Match{}, load(uint32(Flood)<<blameShift, StageDrop), "quarantined: too many frames a second were refused")
+	c.add(StagePort, prioGuard, Match{}, load(uint32(model.ReasonFlood)<<blameShift, StageDrop), "quarantined: too many frames a second were refused")
 	c.list.rules[len(c.list.rules)-1].Timeout = c.port.Quarantine
 }
 
@@ -133,16 +133,16 @@ func (c *compiler) claimedMACs() {
 	macs := c.port.Policy.MACs()
 	for _, mac := range macs {
 		ns, na := Solicitation(anySource, NS{SLL: &mac}), Advertisement(NA{TLL: &mac})
-		c.add(StageARP, prioBlame, Match{Payload: ARPPacket{SHA: mac}}, blame(ARP), "ARP from "+mac.String()+" that no binding allows")
+		c.add(StageARP, prioBlame, Match{Payload: ARPPacket{SHA: mac}}, blame(model.ReasonARP), "ARP from "+mac.String()+" that no binding allows")
 		if c.ownsUnspecified(mac) {
-			c.add(StageARP, prioRefuse, Match{Payload: ARPPacket{SPA: unspecified4, SHA: mac}}, blame(ARP), "ARP sender 0.0.0.0, whatever prefixes the VIF owns")
-			c.add(StageARP, prioGuard, Match{Payload: ARPPacket{SPA: unspecified4, TPA: unspecified4, SHA: mac}}, blame(ARP), "ARP probe for 0.0.0.0, whatever prefixes the VIF owns")
+			c.add(StageARP, prioRefuse, Match{Payload: ARPPacket{SPA: unspecified4, SHA: mac}}, blame(model.ReasonARP), "ARP sender 0.0.0.0, whatever prefixes the VIF owns")
+			c.add(StageARP, prioGuard, Match{Payload: ARPPacket{SPA: unspecified4, TPA: unspecified4, SHA: mac}}, blame(model.ReasonARP), "ARP probe for 0.0.0.0, whatever prefixes the VIF owns")
 		}
 		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: ns, Flags: firstPass}, toClaims, "NS source link-layer option "+mac.String())
 		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: na, Flags: firstPass}, toClaims, "NA target link-layer option "+mac.String())
 		if len(macs) > 1 {
-			c.add(StageND, prioBlame, Match{Payload: ns, Flags: firstPass}, blame(ND), "NS option "+mac.String()+" from another of the VIF's MACs")
-			c.add(StageND, prioBlame, Match{Payload: na, Flags: firstPass}, blame(ND), "NA option "+mac.String()+" from another of the VIF's MACs")
+			c.add(StageND, prioBlame, Match{Payload: ns, Flags: firstPass}, blame(model.ReasonND), "NS option "+mac.String()+" from another of the VIF's MACs")
+			c.add(StageND, prioBlame, Match{Payload: na, Flags: firstPass}, blame(model.ReasonND), "NA option "+mac.String()+" from another of the VIF's MACs")
 		}
 		if own := c.port.Policy.MAC; mac.IsVRRP() && mac != own {
 			twin := toClaims
@@ -277,30 +277,8 @@ func (c *compiler) adverts(b model.Binding, payload func(netip.Prefix) Payload) 
 	}
 }
 
-// reasons returns the reasons for which a checked VIF's packets can be dropped.
-func (c *compiler) reasons() []Reason {
-	p := c.port.Policy
-	rs := []Reason{VLAN, MAC}
-	if p.Checks.ARP() {
-		rs = append(rs, EtherType, ARP, ND)
-		if !p.Allow.DHCPServer {
-			rs = append(rs, DHCPServer)
-		}
-		if !p.Allow.Router {
-			rs = append(rs, Router)
-		}
-	}
-	if p.Checks.IP() {
-		rs = append(rs, IP)
-	}
-	if p.FloodLimit() > 0 {
-		rs = append(rs, Flood)
-	}
-	return rs
-}
-
 // counters adds the flows that count what is dropped, or what would be.
-func (c *compiler) counters(reasons ...Reason) {
+func (c *compiler) counters(reasons ...model.Reason) {
 	a, what := Actions{}, "counts and drops "
 	if c.port.Policy.Action == model.Observe {
 		a, what = goTo(StageExit), "counts and lets through "

@@ -1,11 +1,15 @@
 package flows
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+
+	"github.com/vifguard/vifguard/model"
+)
 
 // Cookie layout, from the most significant bit:
 //
 //	16 bits  0x7667, "vg": the flow is vifguard's
-//	 8 bits  the Reason that the flow counts, 0 for flows that count none
+//	 8 bits  the reason that the flow counts, 0 for flows that count none
 //	40 bits  the first 40 bits of the VIF's Interface row UUID, 0 for shared flows
 //
 // A cookie names the row and never the port number, so that counters of a port number
@@ -39,11 +43,11 @@ func ParseVIFID(uuid string) VIFID {
 }
 
 // NewCookie builds the cookie of a flow.
-func NewCookie(vif VIFID, reason Reason) uint64 {
+func NewCookie(vif VIFID, reason model.Reason) uint64 {
 	return CookiePrefix | uint64(reason)<<cookieReasonShift | uint64(vif)&cookieVIFMask
 }
 
 // SplitCookie returns what a cookie says; ok is false when it isn't vifguard's.
-func SplitCookie(c uint64) (vif VIFID, reason Reason, ok bool) {
-	return VIFID(c & cookieVIFMask), Reason(c >> cookieReasonShift), c&CookieMask == CookiePrefix
+func SplitCookie(c uint64) (vif VIFID, reason model.Reason, ok bool) {
+	return VIFID(c & cookieVIFMask), model.Reason(c >> cookieReasonShift), c&CookieMask == CookiePrefix
 }

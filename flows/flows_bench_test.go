@@ -37,7 +37,7 @@ func entries(n int) []flows.Entry {
 		for f := range perVIF {
 			list = append(list, flows.Entry{
 				Key:          flows.Key{Table: uint8(f % 6), Priority: 40400, Match: fmt.Sprintf("%064d%08d", f, v)},
-				Cookie:       flows.NewCookie(flows.VIFID(v), flows.NoReason),
+				Cookie:       flows.NewCookie(flows.VIFID(v), model.NoReason),
 				Instructions: "12345678",
 			})
 		}

@@ -171,7 +171,7 @@ func TestEveryBlameIsCounted(t *testing.T) {
 	for range 500 {
 		ids := randomIDs(r)
 		own := compileIDs(ids...)
-		counted := map[Reason]bool{NoReason: true, UnknownPort: true}
+		counted := map[model.Reason]bool{model.NoReason: true, model.ReasonUnknownPort: true}
 		for _, rule := range own {
 			counted[rule.Counts] = true
 		}
@@ -212,12 +212,12 @@ func TestCookie(t *testing.T) {
 			t.Errorf("ParseVIFID(%q) = 0x%x", bad, uint64(got))
 		}
 	}
-	c := NewCookie(id, Router)
+	c := NewCookie(id, model.ReasonRouter)
 	if want := uint64(0x7667_07_0123abcdef); c != want {
 		t.Errorf("cookie 0x%x, want 0x%x", c, want)
 	}
 	vif, reason, ok := SplitCookie(c)
-	if vif != id || reason != Router || !ok {
+	if vif != id || reason != model.ReasonRouter || !ok {
 		t.Errorf("split: 0x%x %s %v", uint64(vif), reason, ok)
 	}
 	if _, _, ok := SplitCookie(0x1234); ok {

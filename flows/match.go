@@ -16,7 +16,7 @@ type Match struct {
 	VLAN    VLANMatch
 	Payload Payload
 	Flags   FlagMatch
-	Blame   Reason // the reason that the packet carries
+	Blame   model.Reason // the reason that the packet carries
 }
 
 // VLANMatch is a condition on the outermost 802.1Q tag.

@@ -1,5 +1,7 @@
 package flows
 
+import "github.com/vifguard/vifguard/model"
+
 // Flags travel with a packet from the port stage on and say what its VIF's policy
 // asks for, so that rules which don't depend on the VIF can be shared by all.
 type Flags uint16
@@ -34,7 +36,7 @@ type FlagMatch struct{ Set, Clear Flags }
 func (m *Match) register() (value, mask uint32) {
 	value = uint32(m.Flags.Set)
 	mask = uint32(m.Flags.Set | m.Flags.Clear)
-	if m.Blame != NoReason {
+	if m.Blame != model.NoReason {
 		value |= uint32(m.Blame) << blameShift
 		mask |= blameMask
 	}

@@ -80,10 +80,10 @@ const (
 
 // Actions is what a rule does: first it loads, then it sends the packet on.
 type Actions struct {
-	Load   *uint32 // replaces the whole register
-	Blame  Reason  // replaces the blame; NoReason leaves it
-	Set    Flags   // sets these flags; at most one
-	Sample *Sample // also sends the packet to the agent; nil for not
+	Load   *uint32      // replaces the whole register
+	Blame  model.Reason // replaces the blame; NoReason leaves it
+	Set    Flags        // sets these flags; at most one
+	Sample *Sample      // also sends the packet to the agent; nil for not
 	Next   Next
 	Stage  Stage
 }
@@ -94,10 +94,10 @@ type Rule struct {
 	Priority uint16
 	Match    Match
 	Actions  Actions
-	VIF      VIFID  // whose flow it is; 0 for shared ones
-	Counts   Reason // the drop reason that its packet counter counts
-	Timeout  uint16 // seconds after which the switch deletes it, whatever happens; 0 for never
-	Why      string // what it is for, in words
+	VIF      VIFID        // whose flow it is; 0 for shared ones
+	Counts   model.Reason // the drop reason that its packet counter counts
+	Timeout  uint16       // seconds after which the switch deletes it, whatever happens; 0 for never
+	Why      string       // what it is for, in words
 }
 
 // Cookie returns the rule's cookie.
@@ -117,10 +117,10 @@ func PipelineOf(s *model.Settings) Pipeline {
 // Table returns the OpenFlow table of a stage.
 func (p Pipeline) Table(s Stage) uint8 { return p.First + uint8(s) }
 
-func goTo(s Stage) Actions              { return Actions{Next: Goto, Stage: s} }
-func blame(r Reason) Actions            { return Actions{Blame: r, Next: Goto, Stage: StageDrop} }
-func blameIn(r Reason, s Stage) Actions { return Actions{Blame: r, Next: Goto, Stage: s} }
-func load(v uint32, s Stage) Actions    { return Actions{Load: &v, Next: Goto, Stage: s} }
+func goTo(s Stage) Actions                    { return Actions{Next: Goto, Stage: s} }
+func blame(r model.Reason) Actions            { return Actions{Blame: r, Next: Goto, Stage: StageDrop} }
+func blameIn(r model.Reason, s Stage) Actions { return Actions{Blame: r, Next: Goto, Stage: s} }
+func load(v uint32, s Stage) Actions          { return Actions{Load: &v, Next: Goto, Stage: s} }
 
 // Tables returns the tables of all stages, in order.
 func (p Pipeline) Tables() []uint8 {

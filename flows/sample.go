@@ -3,6 +3,8 @@ package flows
 import (
 	"fmt"
 	"slices"
+
+	"github.com/vifguard/vifguard/model"
 )
 
 // Sample makes a rule send the packets that it counts to the agent too, as many as a
@@ -40,7 +42,7 @@ func SampleMeter(inPort uint32) uint32 { return meterPrefix | inPort&^meterMask 
 func Sampled(rules []Rule) []Rule {
 	rules = slices.Clone(rules)
 	for i := range rules {
-		if r := &rules[i]; r.Counts != NoReason {
+		if r := &rules[i]; r.Counts != model.NoReason {
 			r.Actions.Sample = &Sample{Meter: SampleMeter(r.Match.InPort), Passed: r.Actions.Next != Drop}
 		}
 	}

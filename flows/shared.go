@@ -41,15 +41,15 @@ func Shared() []Rule {
 
 func sharedPort(rs *ruleList) {
 	rs.stage = StagePort
-	rs.add(prioMiss, Match{}, load(uint32(UnknownPort)<<blameShift, StageDrop), "a port that isn't programmed yet sends nothing")
+	rs.add(prioMiss, Match{}, load(uint32(model.ReasonUnknownPort)<<blameShift, StageDrop), "a port that isn't programmed yet sends nothing")
 }
 
 func sharedMAC(rs *ruleList) {
 	rs.stage = StageMAC
-	rs.add(prioGuard, Match{VLAN: Tagged, Flags: FlagMatch{Clear: FlagTagOK}}, blame(VLAN), "VLAN-tagged frames are refused unless lifted")
-	rs.add(prioGuard, Match{Payload: OfType(model.EtherTypeVLAN)}, blame(VLAN), "a second tag hides its payload from the switch")
-	rs.add(prioGuard, Match{Payload: OfType(model.EtherTypeQinQ)}, blame(VLAN), "a second tag hides its payload from the switch")
-	rs.add(prioGuard, Match{Payload: OfType(0)}, blame(VLAN), "an incomplete tag, which the switch shows as ethertype 0")
+	rs.add(prioGuard, Match{VLAN: Tagged, Flags: FlagMatch{Clear: FlagTagOK}}, blame(model.ReasonVLAN), "VLAN-tagged frames are refused unless lifted")
+	rs.add(prioGuard, Match{Payload: OfType(model.EtherTypeVLAN)}, blame(model.ReasonVLAN), "a second tag hides its payload from the switch")
+	rs.add(prioGuard, Match{Payload: OfType(model.EtherTypeQinQ)}, blame(model.ReasonVLAN), "a second tag hides its payload from the switch")
+	rs.add(prioGuard, Match{Payload: OfType(0)}, blame(model.ReasonVLAN), "an incomplete tag, which the switch shows as ethertype 0")
 	rs.add(prioMiss, Match{}, goTo(StageDrop), "foreign Ethernet source")
 }
 
@@ -57,7 +57,7 @@ func sharedARP(rs *ruleList) {
 	rs.stage = StageARP
 	checked, macOnly := FlagMatch{Set: FlagARP}, FlagMatch{Clear: FlagARP}
 	for _, plain := range []Payload{IPv4{}, IPv6{Inner: Proto(protoTCP)}, IPv6{Inner: Proto(protoUDP)}} {
-		rs.add(prioPlain, Match{Payload: plain, Flags: checked}, blameIn(IP, StageIP), "goes to the source check")
+		rs.add(prioPlain, Match{Payload: plain, Flags: checked}, blameIn(model.ReasonIP, StageIP), "goes to the source check")
 		rs.add(prioPlain, Match{Payload: plain, Flags: macOnly}, goTo(StageExit), "only MACs are checked, and it has none inside")
 	}
 	rs.add(prioBlame-1, Match{Payload: ARPPacket{}}, goTo(StageDrop), "foreign sender hardware address")
@@ -70,14 +70,14 @@ func sharedARP(rs *ruleList) {
 	}
 	// What the switch can't read may be anything, and some receivers can read it.
 	for _, hidden := range []Inner{hiddenProto, hiddenType} {
-		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: checked}, blame(ND), "may be neighbour discovery behind headers that the switch can't read (RFC 7112, 7113)")
+		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: checked}, blame(model.ReasonND), "may be neighbour discovery behind headers that the switch can't read (RFC 7112, 7113)")
 		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: macOnly}, goTo(StageDrop), "may hide sender MACs behind headers that the switch can't read (RFC 7112, 7113)")
 	}
 	for _, t := range []ICMPv6{MLDv1Report, RouterSolicitation, RouterAdvertisement, Redirect, MLDv2Report} {
 		rs.add(prioClass+1, Match{Payload: IPv6{Inner: t}, Flags: checked}, goTo(StageND), "messages of routers and listeners go to the ND stage")
 	}
-	rs.add(prioClass, Match{Payload: IPv6{}, Flags: checked}, blameIn(IP, StageIP), "IPv6 goes to the source check")
-	rs.add(prioRest, Match{Flags: checked}, blame(EtherType), "other protocols are refused unless lifted")
+	rs.add(prioClass, Match{Payload: IPv6{}, Flags: checked}, blameIn(model.ReasonIP, StageIP), "IPv6 goes to the source check")
+	rs.add(prioRest, Match{Flags: checked}, blame(model.ReasonEtherType), "other protocols are refused unless lifted")
 	rs.add(prioRest, Match{Flags: macOnly}, goTo(StageExit), "only MACs are checked")
 	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
 }
@@ -97,7 +97,7 @@ const (
 var (
 	firstPass  = FlagMatch{Clear: FlagND}
 	secondPass = FlagMatch{Set: FlagND}
-	toClaims   = Actions{Blame: ND, Set: FlagND, Next: Again, Stage: StageND}
+	toClaims   = Actions{Blame: model.ReasonND, Set: FlagND, Next: Again, Stage: StageND}
 )
 
 func sharedND(rs *ruleList) {
@@ -109,17 +109,17 @@ func sharedND(rs *ruleList) {
 	rs.add(prioClass, Match{Payload: Advertisement(NA{}), Flags: secondPass}, goTo(StageDrop), "advertisement of an address that isn't the VIF's")
 
 	for _, t := range []ICMPv6{RouterAdvertisement, Redirect} {
-		rs.add(prioGuard, Match{Payload: IPv6{Inner: t}, Flags: FlagMatch{Clear: FlagRouter}}, blame(Router), "router advertisements and redirects are refused unless lifted")
+		rs.add(prioGuard, Match{Payload: IPv6{Inner: t}, Flags: FlagMatch{Clear: FlagRouter}}, blame(model.ReasonRouter), "router advertisements and redirects are refused unless lifted")
 	}
 	for _, t := range []ICMPv6{RouterSolicitation, RouterAdvertisement, Redirect} {
-		rs.add(prioGuard-1, Match{Payload: IPv6{Fragment: FirstFragment, Inner: t}}, blame(ND), "fragmented neighbour discovery (RFC 6980)")
+		rs.add(prioGuard-1, Match{Payload: IPv6{Fragment: FirstFragment, Inner: t}}, blame(model.ReasonND), "fragmented neighbour discovery (RFC 6980)")
 	}
 	ip := FlagMatch{Set: FlagIP}
 	rs.add(prioException, Match{Payload: IPv6{Src: unspecified6, Dst: allRouters, Inner: RouterSolicitation}, Flags: ip}, goTo(StageExit), "router solicitation before there is an address")
 	for _, t := range []ICMPv6{MLDv1Report, MLDv2Report} {
 		rs.add(prioException, Match{Payload: IPv6{Src: unspecified6, Dst: linkScope, Inner: t}, Flags: ip}, goTo(StageExit), "MLD report before there is an address")
 	}
-	rs.add(prioRest, Match{Payload: IPv6{}}, blameIn(IP, StageIP), "the source of other messages goes to the source check")
+	rs.add(prioRest, Match{Payload: IPv6{}}, blameIn(model.ReasonIP, StageIP), "the source of other messages goes to the source check")
 	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
 }
 
@@ -130,7 +130,7 @@ func sharedSenderMACs(rs *ruleList) {
 	none := noMAC
 	for _, t := range []ICMPv6{NeighborSolicitation, NeighborAdvertisement} {
 		frag := IPv6{Fragment: FirstFragment, Inner: t}
-		rs.add(prioGuard, Match{Payload: frag, Flags: checked}, blame(ND), "fragmented neighbour discovery (RFC 6980)")
+		rs.add(prioGuard, Match{Payload: frag, Flags: checked}, blame(model.ReasonND), "fragmented neighbour discovery (RFC 6980)")
 		rs.add(prioGuard, Match{Payload: frag, Flags: macOnly}, goTo(StageDrop), "a fragment hides sender MACs from the switch")
 	}
 	for _, nd := range []struct {
@@ -140,12 +140,12 @@ func sharedSenderMACs(rs *ruleList) {
 		{NeighborSolicitation, Solicitation(anySource, NS{Target: unspecified6}), Solicitation(anySource, NS{SLL: &none}), Solicitation(anySource, NS{})},
 		{NeighborAdvertisement, Advertisement(NA{Target: unspecified6}), Advertisement(NA{TLL: &none}), Advertisement(NA{})},
 	} {
-		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: checked}, blame(ND), "malformed or with two link-layer options, which the switch shows as target ::")
+		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: checked}, blame(model.ReasonND), "malformed or with two link-layer options, which the switch shows as target ::")
 		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: macOnly}, goTo(StageDrop), "two link-layer options hide sender MACs from the switch")
 		rs.add(prioAllow, Match{Payload: nd.bare, Flags: checked}, toClaims, "no link-layer option")
 		rs.add(prioAllow, Match{Payload: nd.bare, Flags: macOnly}, goTo(StageExit), "no link-layer option")
 		rs.add(prioBlame-1, Match{Payload: nd.readable, Flags: firstPass}, goTo(StageDrop), "foreign link-layer option")
-		rs.add(prioBlame-2, Match{Payload: IPv6{Inner: nd.class}, Flags: checked}, blame(ND), "hop limit other than 255 or code other than 0")
+		rs.add(prioBlame-2, Match{Payload: IPv6{Inner: nd.class}, Flags: checked}, blame(model.ReasonND), "hop limit other than 255 or code other than 0")
 		rs.add(prioBlame-2, Match{Payload: IPv6{Inner: nd.class}, Flags: macOnly}, goTo(StageDrop), "hop limit other than 255 or code other than 0")
 	}
 }
@@ -154,13 +154,13 @@ func sharedIP(rs *ruleList) {
 	rs.stage = StageIP
 	guarded := FlagMatch{Clear: FlagDHCPServer}
 	for _, udp := range []UDP{{Dst: dhcp4Client}, {Src: dhcp4Server, Dst: dhcp4Server}} {
-		rs.add(prioGuard, Match{Payload: IPv4{Inner: udp}, Flags: guarded}, blame(DHCPServer), "DHCPv4 server messages are refused unless lifted")
+		rs.add(prioGuard, Match{Payload: IPv4{Inner: udp}, Flags: guarded}, blame(model.ReasonDHCPServer), "DHCPv4 server messages are refused unless lifted")
 	}
 	for _, udp := range []UDP{{Dst: dhcp6Client}, {Src: dhcp6Server, Dst: dhcp6Server}} {
-		rs.add(prioGuard, Match{Payload: IPv6{Inner: udp}, Flags: guarded}, blame(DHCPServer), "DHCPv6 server messages are refused unless lifted")
+		rs.add(prioGuard, Match{Payload: IPv6{Inner: udp}, Flags: guarded}, blame(model.ReasonDHCPServer), "DHCPv6 server messages are refused unless lifted")
 	}
 	for _, p := range []Payload{IPv4{Fragment: FirstFragment, Inner: HiddenUDP{}}, IPv6{Fragment: FirstFragment, Inner: HiddenUDP{}}} {
-		rs.add(prioGuard, Match{Payload: p, Flags: guarded}, blame(DHCPServer), "a first fragment that hides its ports from the switch (RFC 1858, 7112)")
+		rs.add(prioGuard, Match{Payload: p, Flags: guarded}, blame(model.ReasonDHCPServer), "a first fragment that hides its ports from the switch (RFC 1858, 7112)")
 	}
 	rs.add(prioException, Match{Flags: FlagMatch{Clear: FlagIP | FlagND}}, goTo(StageExit), "IP sources aren't checked")
 
@@ -176,8 +176,8 @@ func sharedIP(rs *ruleList) {
 
 func sharedEnd(rs *ruleList) {
 	rs.stage = StageDrop
-	rs.add(prioAllow, Match{Blame: UnknownPort}, Actions{}, "packets of ports that aren't programmed yet")
-	rs.rules[len(rs.rules)-1].Counts = UnknownPort
+	rs.add(prioAllow, Match{Blame: model.ReasonUnknownPort}, Actions{}, "packets of ports that aren't programmed yet")
+	rs.rules[len(rs.rules)-1].Counts = model.ReasonUnknownPort
 	rs.add(prioMiss, Match{}, Actions{}, "closed by default")
 	rs.stage = StageExit
 	rs.add(prioMiss, Match{}, Actions{Next: Leave}, "accepted packets leave the pipeline")

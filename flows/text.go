@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/vifguard/vifguard/model"
 )
 
 // Text writes the rule in the syntax of ovs-ofctl(8), as it would be given to
@@ -71,7 +73,7 @@ func (r *Rule) Loads(p Pipeline) []RegisterLoad {
 	if a.Load != nil {
 		ls = append(ls, RegisterLoad{0, 32, *a.Load})
 	}
-	if a.Blame != NoReason {
+	if a.Blame != model.NoReason {
 		ls = append(ls, RegisterLoad{blameShift, blameBits, uint32(a.Blame)})
 	}
 	for bit := range blameShift {

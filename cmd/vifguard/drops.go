@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vifguard/vifguard/controller/control"
 	"github.com/vifguard/vifguard/controller/drops"
+	"github.com/vifguard/vifguard/model"
 )
 
 func newDrops(o *options) *cobra.Command {
@@ -17,7 +19,7 @@ func newDrops(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drops [PORT]",
 		Short: "Show which frames were dropped, why, and what they claimed",
-		Long: `Show the frames that the agent has seen dropped recently, of all VIFs or of one, one
+		Long: fmt.Sprintf(`Show the frames that the agent has seen dropped recently, of all VIFs or of one, one
 line each: when, where, why, and what the frame claimed. With --follow, go on with
 every further one as it comes.
 
@@ -31,7 +33,7 @@ With -o json every line is an object:
 
   time      RFC 3339
   bridge    and port, uuid of the Interface row, vm and vm_name if there
-  reason    vlan, mac, ethertype, arp, nd, dhcp-server, router, ip, blocked, flood, unknown-port
+  reason    one of those below
   passed    true with action observe
   eth_dst   destination
   claim     whom the frame says it is from: eth_src, vlans, ethertype, kind ("ARP probe",
@@ -40,7 +42,11 @@ With -o json every line is an object:
   frame     the same in words; eth_dst, claim and frame are missing from sums of which
             nothing was sampled
   more      for sums: packets, exact (false: samples only, there may be more), seconds,
-            claims (different ones among the samples)`,
+            claims (different ones among the samples)
+
+The reasons:
+
+%s`, reasonMeanings()),
 		Example: `  vifguard drops tap1 --follow
   vifguard drops -o json | jq -r 'select(.reason == "arp") | .claim.spa'`,
 		Args: arguments(0, 1),
@@ -68,6 +74,15 @@ With -o json every line is an object:
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
 	cmd.Flags().StringVar(&socket, "control", control.DefaultPath, "the agent's control socket")
 	return cmd
+}
+
+// reasonMeanings writes what each drop reason means, one a line.
+func reasonMeanings() string {
+	var lines []string
+	for _, r := range model.Reasons() {
+		lines = append(lines, fmt.Sprintf("  %-13s %s", r, r.Meaning()))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // knownPort returns an error for a port that isn't there. That is only worth a remark:

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/vifguard/vifguard/controller/inspect"
-	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 )
 
@@ -137,7 +136,7 @@ func newExplanation(in *inspect.Inspection, p *inspect.PortInspection) explanati
 	for _, problem := range append(append(model.Problems{}, policy.Problems...), in.Config.Problems...) {
 		e.Problems = append(e.Problems, problemResult{problem.Key, problem.Value, problem.Text()})
 	}
-	for _, r := range flows.Reasons() {
+	for _, r := range model.Reasons() {
 		if n, ok := p.Drops[r]; ok {
 			e.Drops[r.String()] = n
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vifguard/vifguard/controller/inspect"
-	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
@@ -191,7 +190,7 @@ func describe(in *inspect.Inspection, p *inspect.PortInspection) vifStatus {
 	if s.Addresses == nil {
 		s.Addresses = []string{}
 	}
-	for _, r := range flows.Reasons() {
+	for _, r := range model.Reasons() {
 		if n, ok := p.Drops[r]; ok {
 			s.Drops[r.String()] = n
 		}
@@ -256,8 +255,8 @@ func printStatus(out *screen, list []vifStatus, rates map[string]string) error {
 
 // reasonsText is dropsText of drops by name.
 func reasonsText(drops map[string]uint64, most int) string {
-	byReason := make(map[flows.Reason]uint64)
-	for _, r := range flows.Reasons() {
+	byReason := make(map[model.Reason]uint64)
+	for _, r := range model.Reasons() {
 		byReason[r] = drops[r.String()]
 	}
 	return dropsText(byReason, most)

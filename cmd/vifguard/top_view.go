@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 )
 
 const topHelp = `Up, Down, k, j    select a VIF, or scroll (also PageUp, PageDown, Home, End)
@@ -150,7 +150,7 @@ func (t *top) table(out *screen, shown []topRow, width int) []string {
 // topReason is the reason for most drops.
 func topReason(drops map[string]uint64) string {
 	best, most := "", uint64(0)
-	for _, r := range flows.Reasons() {
+	for _, r := range model.Reasons() {
 		if n := drops[r.String()]; n > most {
 			best, most = r.String(), n
 		}

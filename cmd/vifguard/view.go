@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/vifguard/vifguard/controller/inspect"
-	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
@@ -126,14 +125,14 @@ func addresses(p *model.Policy) []string {
 
 // dropsText writes drop counters as "reason count", the largest first, and sums up
 // those beyond the first few.
-func dropsText(drops map[flows.Reason]uint64, most int) string {
-	var reasons []flows.Reason
-	for _, r := range flows.Reasons() {
+func dropsText(drops map[model.Reason]uint64, most int) string {
+	var reasons []model.Reason
+	for _, r := range model.Reasons() {
 		if drops[r] > 0 {
 			reasons = append(reasons, r)
 		}
 	}
-	slices.SortStableFunc(reasons, func(a, b flows.Reason) int { return cmp.Compare(drops[b], drops[a]) })
+	slices.SortStableFunc(reasons, func(a, b model.Reason) int { return cmp.Compare(drops[b], drops[a]) })
 	var words []string
 	var others uint64
 	for i, r := range reasons {

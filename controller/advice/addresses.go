@@ -17,18 +17,18 @@ const few = 8
 // use is an address that a VIF has no right to, and what it did with it.
 type use struct {
 	addr    netip.Addr
-	mac     model.MAC // that spoke for it
-	reason  string    // arp or nd when it was announced, otherwise ip
-	used    bool      // as IP source
-	asked   bool      // it was more than said in answers
-	passed  bool      // nothing kept the VIF from using it
+	mac     model.MAC    // that spoke for it
+	reason  model.Reason // arp or nd when it was announced, otherwise ip
+	used    bool         // as IP source
+	asked   bool         // it was more than said in answers
+	passed  bool         // nothing kept the VIF from using it
 	samples uint64
 }
 
-func (u *use) announced() bool { return u.reason != "ip" }
+func (u *use) announced() bool { return u.reason != model.ReasonIP }
 
 // addresses judges announcements and IP sources.
-func (j *judge) addresses(open map[string][]drops.Seen) {
+func (j *judge) addresses(open map[model.Reason][]drops.Seen) {
 	uses := j.uses(open)
 	uses = j.noise(uses)
 	uses = j.prefixes(uses)
@@ -43,12 +43,12 @@ func (j *judge) addresses(open map[string][]drops.Seen) {
 }
 
 // uses sums claims up by address.
-func (j *judge) uses(open map[string][]drops.Seen) []*use {
+func (j *judge) uses(open map[model.Reason][]drops.Seen) []*use {
 	var all []*use
-	for _, reason := range []string{"arp", "nd", "ip"} {
+	for _, reason := range []model.Reason{model.ReasonARP, model.ReasonND, model.ReasonIP} {
 		for _, s := range open[reason] {
 			for _, a := range claimed(reason, &s.Claim) {
-				if bound(&j.Policy, speakers(reason, &s.Claim), a, reason == "ip") {
+				if bound(&j.Policy, speakers(reason, &s.Claim), a, reason == model.ReasonIP) {
 					continue
 				}
 				mac := speaker(reason, &s.Claim)
@@ -59,7 +59,7 @@ func (j *judge) uses(open map[string][]drops.Seen) []*use {
 				}
 				u := all[i]
 				u.samples += s.Samples
-				u.used = u.used || reason == "ip"
+				u.used = u.used || reason == model.ReasonIP
 				u.passed = u.passed || s.Passed
 				u.asked = u.asked || s.Claim.Kind != "ARP reply" && s.Claim.Kind != "NA"
 			}
@@ -93,7 +93,7 @@ func (j *judge) noise(uses []*use) []*use {
 			rest = append(rest, u)
 			continue
 		}
-		quiet.Reason = u.reason
+		quiet.Reason = u.reason.String()
 		quiet.Samples += u.samples
 		quiet.About = append(quiet.About, u.addr.String())
 	}
@@ -126,7 +126,7 @@ func (j *judge) prefixes(uses []*use) []*use {
 		}
 		uses = slices.DeleteFunc(slices.Clone(uses), func(u *use) bool { return slices.Contains(group, u) })
 		j.add(Finding{
-			Verdict: Decide, Reason: group[0].reason, Samples: total(group), About: addrs(group),
+			Verdict: Decide, Reason: group[0].reason.String(), Samples: total(group), About: addrs(group),
 			What: fmt.Sprintf("used %d addresses of %s", len(group), p),
 			Why:  "As guests do that change their addresses (RFC 8981). No other VIF of this host has an address there. If the network, or at least the prefix, is this VIF's alone, the prefix covers them; other machines in it could then be impersonated.",
 			set:  j.merged(model.KeyAddresses, p.String()),
@@ -158,7 +158,7 @@ func (j *judge) router(uses []*use) []*use {
 		return uses
 	}
 	f := Finding{
-		Verdict: Decide, Reason: "ip", Samples: total(sources), About: addrs(sources),
+		Verdict: Decide, Reason: model.ReasonIP.String(), Samples: total(sources), About: addrs(sources),
 		What: fmt.Sprintf("used %d IP sources, %s", len(sources), list(addrs(sources))),
 		Why:  "Its ARP and ND are clean, so it looks like a router, firewall or NAT VM. ",
 		set:  map[string]string{model.KeyChecks: model.CheckMACARP.String()},
@@ -212,7 +212,7 @@ func (j *judge) holder(a netip.Addr) *holder {
 
 // contested judges an address that isn't simply missing.
 func (j *judge) contested(u *use) bool {
-	f := Finding{Reason: u.reason, Samples: u.samples, About: []string{u.addr.String()}, What: did(u) + " " + u.addr.String()}
+	f := Finding{Reason: u.reason.String(), Samples: u.samples, About: []string{u.addr.String()}, What: did(u) + " " + u.addr.String()}
 	pair := u.addr.String()
 	if u.mac != j.Policy.MAC {
 		pair += "@" + u.mac.String()
@@ -271,7 +271,7 @@ func (j *judge) missingAs(v Verdict, uses []*use, why string) {
 	}
 	words := addrs(uses)
 	f := Finding{
-		Verdict: v, Reason: uses[0].reason, Samples: total(uses), About: words, Why: why,
+		Verdict: v, Reason: uses[0].reason.String(), Samples: total(uses), About: words, Why: why,
 		What: did(uses[0]) + " " + list(words), set: j.merged(model.KeyAddresses, words...),
 	}
 	j.add(f)

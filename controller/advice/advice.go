@@ -61,10 +61,11 @@ func NewHost(vifs []VIF, profiles map[string]string) *Host {
 			h.owners[m] = append(h.owners[m], v)
 		}
 		for _, s := range v.Claims {
-			if refusal(&v.Policy, s.Reason, &s.Claim) != s.Reason {
+			reason := model.ParseReason(s.Reason)
+			if refusal(&v.Policy, reason, &s.Claim) != reason {
 				continue
 			}
-			for _, a := range claimed(s.Reason, &s.Claim) {
+			for _, a := range claimed(reason, &s.Claim) {
 				if !slices.Contains(h.claimants[a], v) {
 					h.claimants[a] = append(h.claimants[a], v)
 				}
@@ -120,20 +121,20 @@ type judge struct {
 // Advise judges one VIF of the host.
 func (h *Host) Advise(v *VIF) Advice {
 	j := &judge{VIF: v, host: h}
-	open := make(map[string][]drops.Seen)
+	open := make(map[model.Reason][]drops.Seen)
 	settled := make(map[string]uint64)
 	for _, s := range v.Claims {
-		if now := refusal(&v.Policy, s.Reason, &s.Claim); now != "" {
+		if now := refusal(&v.Policy, model.ParseReason(s.Reason), &s.Claim); now != model.NoReason {
 			open[now] = append(open[now], s)
 		} else {
 			settled[s.Reason] += s.Samples
 		}
 	}
-	j.blocked(open["blocked"])
-	j.macs(open["mac"])
+	j.blocked(open[model.ReasonBlocked])
+	j.macs(open[model.ReasonMAC])
 	j.addresses(open)
 	j.guards(open)
-	j.vlans(open["vlan"])
+	j.vlans(open[model.ReasonVLAN])
 	j.rest(len(open) > 0, settled)
 	slices.SortStableFunc(j.findings, func(a, b Finding) int {
 		return cmp.Compare(slices.Index(Verdicts(), a.Verdict), slices.Index(Verdicts(), b.Verdict))
@@ -151,7 +152,7 @@ func (j *judge) rest(open bool, settled map[string]uint64) {
 		})
 	}
 	for _, reason := range slices.Sorted(maps.Keys(j.Drops)) {
-		if reason == "flood" {
+		if reason == model.ReasonFlood.String() {
 			continue // a quarantine drops good frames too: what led to it has another reason
 		}
 		if j.Drops[reason] > 0 && !slices.ContainsFunc(j.Claims, func(s drops.Seen) bool { return s.Reason == reason }) && !j.blockedOnPurpose() {

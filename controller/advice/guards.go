@@ -11,24 +11,24 @@ import (
 )
 
 // guards judges servers, routers and protocols that ordinary guests aren't.
-func (j *judge) guards(open map[string][]drops.Seen) {
-	if seen := open["dhcp-server"]; len(seen) > 0 {
+func (j *judge) guards(open map[model.Reason][]drops.Seen) {
+	if seen := open[model.ReasonDHCPServer]; len(seen) > 0 {
 		j.add(Finding{
-			Verdict: Decide, Reason: "dhcp-server", Samples: samples(seen), What: "runs a DHCP server: " + list(kinds(seen)),
+			Verdict: Decide, Reason: model.ReasonDHCPServer.String(), Samples: samples(seen), What: "runs a DHCP server: " + list(kinds(seen)),
 			Why: "It could give other guests a gateway of its choice. If it should serve them:",
 			set: j.merged(model.KeyAllow, "dhcp-server"),
 		})
 	}
-	if seen := open["router"]; len(seen) > 0 {
+	if seen := open[model.ReasonRouter]; len(seen) > 0 {
 		j.add(Finding{
-			Verdict: Decide, Reason: "router", Samples: samples(seen), What: "sends router advertisements or redirects: " + list(kinds(seen)),
+			Verdict: Decide, Reason: model.ReasonRouter.String(), Samples: samples(seen), What: "sends router advertisements or redirects: " + list(kinds(seen)),
 			Why: "Other guests could take it for their gateway. If it should be that:",
 			set: j.merged(model.KeyAllow, "router"),
 		})
 	}
 	types := make(map[frame.EtherType][]drops.Seen)
 	var order []frame.EtherType
-	for _, s := range open["ethertype"] {
+	for _, s := range open[model.ReasonEtherType] {
 		if types[s.Claim.EtherType] == nil {
 			order = append(order, s.Claim.EtherType)
 		}
@@ -62,7 +62,7 @@ var purposeful = [...]struct {
 }
 
 func (j *judge) protocol(t frame.EtherType, seen []drops.Seen) {
-	f := Finding{Verdict: Decide, Reason: "ethertype", Samples: samples(seen), About: []string{t.String()}}
+	f := Finding{Verdict: Decide, Reason: model.ReasonEtherType.String(), Samples: samples(seen), About: []string{t.String()}}
 	if t < 0x0600 { // IEEE 802.3: no ethertype, so nothing that could be allowed
 		f.Verdict = Harmless
 		f.What = "sent LLC frames, such as spanning tree or NetBIOS"
@@ -121,20 +121,20 @@ func (j *judge) vlans(seen []drops.Seen) {
 	}
 	if seen := byTag["stack"]; len(seen) > 0 {
 		j.add(Finding{
-			Verdict: Suspicious, Reason: "vlan", Samples: samples(seen), What: "sent several VLAN tags in one frame, or one that can't be read",
+			Verdict: Suspicious, Reason: model.ReasonVLAN.String(), Samples: samples(seen), What: "sent several VLAN tags in one frame, or one that can't be read",
 			Why: "That is how guests hop between VLANs, and no guard lifts it. A VIF that provides QinQ on purpose gets --checks off.",
 		})
 	}
 	if seen := byTag["trunk"]; len(seen) > 0 {
 		j.add(Finding{
-			Verdict: Decide, Reason: "vlan", Samples: samples(seen), About: ids, What: "sent frames of VLAN " + list(ids),
+			Verdict: Decide, Reason: model.ReasonVLAN.String(), Samples: samples(seen), About: ids, What: "sent frames of VLAN " + list(ids),
 			Why: "If its port is meant to be a trunk (the bridge's tag and trunks still decide which VLANs; behind the tag it is checked as usual):",
 			set: j.merged(model.KeyAllow, "vlan-trunk"),
 		})
 	}
 	if seen := byTag["priority"]; len(seen) > 0 {
 		j.add(Finding{
-			Verdict: Allow, Reason: "vlan", Samples: samples(seen), About: []string{"0"}, What: "sent frames with a priority tag (VLAN 0)",
+			Verdict: Allow, Reason: model.ReasonVLAN.String(), Samples: samples(seen), About: []string{"0"}, What: "sent frames with a priority tag (VLAN 0)",
 			Why: "Some systems do for quality of service. Behind the tag they are checked as usual:",
 			set: j.merged(model.KeyAllow, "priority-tag"),
 		})

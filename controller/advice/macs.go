@@ -56,7 +56,7 @@ func (f *foreign) add(s drops.Seen, own []model.MAC, p *model.Policy) {
 
 func (j *judge) foreignMAC(f *foreign, ordinary int) {
 	finding := Finding{
-		Verdict: Suspicious, Reason: "mac", Samples: samples(f.seen), About: []string{f.mac.String()},
+		Verdict: Suspicious, Reason: model.ReasonMAC.String(), Samples: samples(f.seen), About: []string{f.mac.String()},
 		What: "sent with the MAC " + f.mac.String(),
 	}
 	owners := j.ownersOfMAC(f.mac)
@@ -112,7 +112,7 @@ func (j *judge) blocked(seen []drops.Seen) {
 	if j.blockedOnPurpose() {
 		if len(seen) > 0 {
 			j.add(Finding{
-				Verdict: Harmless, Reason: "blocked", Samples: samples(seen), What: "sent, though it is blocked",
+				Verdict: Harmless, Reason: model.ReasonBlocked.String(), Samples: samples(seen), What: "sent, though it is blocked",
 				Why: "Its metadata says so: " + j.Policy.Origins.Mode + ".",
 			})
 		}
@@ -122,7 +122,7 @@ func (j *judge) blocked(seen []drops.Seen) {
 		return
 	}
 	var macs []string
-	f := Finding{Verdict: Suspicious, Reason: "blocked", Samples: samples(seen)}
+	f := Finding{Verdict: Suspicious, Reason: model.ReasonBlocked.String(), Samples: samples(seen)}
 	var owner *VIF
 	for _, s := range seen {
 		if m := s.Claim.EthSrc.String(); !slices.Contains(macs, m) {

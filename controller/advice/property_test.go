@@ -41,9 +41,9 @@ func TestNoCommandGivesAwayWhatOthersOwn(t *testing.T) {
 		vifs := []VIF{v, web1, wide}
 		a := NewHost(vifs, nil).Advise(&vifs[0])
 		for _, s := range v.Claims {
-			now := refusal(&v.Policy, s.Reason, &s.Claim)
-			if now != "" && !slices.ContainsFunc(a.Findings, func(f Finding) bool {
-				return f.Verdict != Settled && (f.Reason == now || about(now) && about(f.Reason))
+			now := refusal(&v.Policy, model.ParseReason(s.Reason), &s.Claim)
+			if now != model.NoReason && !slices.ContainsFunc(a.Findings, func(f Finding) bool {
+				return f.Verdict != Settled && (f.Reason == now.String() || about(now.String()) && about(f.Reason))
 			}) {
 				t.Fatalf("nothing is said of %+v:\n%+v", s, a.Findings)
 			}

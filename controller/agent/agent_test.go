@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/vifguard/vifguard/controller/agent"
-	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
@@ -145,7 +144,7 @@ func TestStopLeavesFlowsAndRestartSendsNothing(t *testing.T) {
 	if strings.Contains(h.log.String(), "flows brought to") || strings.Contains(h.log.String(), "drifted") {
 		t.Error("the agent sent flow-mods though nothing had changed")
 	}
-	if got := dropsOf(h, "tap1")[flows.MAC]; got != 1 {
+	if got := dropsOf(h, "tap1")[model.ReasonMAC]; got != 1 {
 		t.Errorf("tap1's mac counter is %d after the restart, want 1", got)
 	}
 
@@ -173,13 +172,13 @@ func TestCountersSurviveOtherVIFsChanges(t *testing.T) {
 	h.await("tap2", "seq=2")
 	h.vif("br0", "tap3", 3, "attached-mac=52:54:00:00:00:03")
 	h.await("tap3", "state=enforced")
-	if got := dropsOf(h, "tap1")[flows.MAC]; got != 1 {
+	if got := dropsOf(h, "tap1")[model.ReasonMAC]; got != 1 {
 		t.Errorf("tap1's mac counter is %d, want 1", got)
 	}
 	// A change of its own keeps what still counts the same.
 	h.MustSetIDs("tap1", pairs([]string{"allowed-addresses=192.0.2.1,192.0.2.2", "port-security-seq=3"}))
 	h.await("tap1", "seq=3")
-	if got := dropsOf(h, "tap1")[flows.MAC]; got != 1 {
+	if got := dropsOf(h, "tap1")[model.ReasonMAC]; got != 1 {
 		t.Errorf("tap1's mac counter is %d after a change of its own addresses, want 1", got)
 	}
 	// Another interface that takes over the number starts from zero.
@@ -187,7 +186,7 @@ func TestCountersSurviveOtherVIFsChanges(t *testing.T) {
 		"set", "Interface", "tap4", "type=dummy", "ofport_request=1", `external_ids:attached-mac="52:54:00:00:00:01"`)
 	h.await("tap4", "state=enforced")
 	h.awaitExact("br0")
-	if got := dropsOf(h, "tap4")[flows.MAC]; got != 0 {
+	if got := dropsOf(h, "tap4")[model.ReasonMAC]; got != 0 {
 		t.Errorf("tap4 inherited a mac counter of %d", got)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/vifguard/vifguard/controller/control"
 	"github.com/vifguard/vifguard/controller/drops"
-	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/model/frame"
 	"github.com/vifguard/vifguard/test/lab"
 )
@@ -72,7 +72,7 @@ func BenchmarkFlood(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/rate=%d", kind, rate), func(b *testing.B) {
 				h, g := newUserspaceHost(b, rate)
 				spoofed := lab.Pad(lab.RARPAnnounce(mallory))
-				begin, cpu, before := time.Now(), h.vswitchdCPU(), dropsOf(h, "tap1")[flows.MAC]
+				begin, cpu, before := time.Now(), h.vswitchdCPU(), dropsOf(h, "tap1")[model.ReasonMAC]
 				b.ResetTimer()
 				for i := range b.N {
 					if kind == "many" {
@@ -86,7 +86,7 @@ func BenchmarkFlood(b *testing.B) {
 				b.StopTimer()
 				seconds := time.Since(begin).Seconds()
 				h.MustPurge()
-				used, counted := h.vswitchdCPU()-cpu, dropsOf(h, "tap1")[flows.MAC]-before
+				used, counted := h.vswitchdCPU()-cpu, dropsOf(h, "tap1")[model.ReasonMAC]-before
 				b.ReportMetric(float64(used.Microseconds())/float64(max(counted, 1)), "cpu-us/counted")
 				b.ReportMetric(float64(counted)/seconds, "counted/s")
 				samples := uint64(0)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/vifguard/vifguard/controller/agent"
 	"github.com/vifguard/vifguard/controller/inspect"
-	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 	"github.com/vifguard/vifguard/test/lab"
 	"github.com/vifguard/vifguard/test/lab/labagent"
@@ -214,7 +214,7 @@ func spoof(h *host, port string) {
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-func dropsOf(h *host, port string) map[flows.Reason]uint64 {
+func dropsOf(h *host, port string) map[model.Reason]uint64 {
 	h.t.Helper()
 	for _, p := range h.inspect("br0").Ports {
 		if p.Row.Name == port {

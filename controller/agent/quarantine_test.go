@@ -16,6 +16,7 @@ import (
 	"github.com/vifguard/vifguard/controller/control"
 	"github.com/vifguard/vifguard/controller/drops"
 	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -71,13 +72,13 @@ func TestFloodIsQuarantined(t *testing.T) {
 
 	// The flood goes on. What it has left of megaflows goes away by itself after a while.
 	h.MustPurge()
-	refused := dropsOf(h, "tap1")[flows.MAC]
+	refused := dropsOf(h, "tap1")[model.ReasonMAC]
 	time.Sleep(time.Second)
 	if n := strings.Count(h.MustAppctl("dpctl/dump-flows"), "\n"); n > 20 {
 		t.Errorf("%d megaflows", n)
 	}
 	h.MustPurge()
-	if after := dropsOf(h, "tap1"); after[flows.MAC] != refused || after[flows.Flood] < rate/2 {
+	if after := dropsOf(h, "tap1"); after[model.ReasonMAC] != refused || after[model.ReasonFlood] < rate/2 {
 		t.Errorf("%v were counted after a quarantined second, and %d of reason mac before it", after, refused)
 	}
 	if !h.MustPass(bystander.NIC, good(2), good(2), at) {
@@ -119,7 +120,7 @@ func TestFloodIsQuarantined(t *testing.T) {
 	}
 	h.awaitLog("quarantine over")
 	h.mustBeInForce("br0")
-	if after := dropsOf(h, "tap1"); after[flows.MAC] < refused || after[flows.Flood] == 0 {
+	if after := dropsOf(h, "tap1"); after[model.ReasonMAC] < refused || after[model.ReasonFlood] == 0 {
 		t.Errorf("counters afterwards: %v", after)
 	}
 	if got := h.MustIDs("tap1")["vifguard-flood"]; got == "" {
@@ -230,7 +231,7 @@ func TestNoQuarantine(t *testing.T) {
 			if ids := h.MustIDs("tap1"); ids["vifguard-state"] == "quarantined" || ids["vifguard-flood"] != "" || !h.passes() {
 				t.Errorf("it is: %v", ids)
 			}
-			if n := dropsOf(h, "tap1")[flows.MAC]; n != 2000 {
+			if n := dropsOf(h, "tap1")[model.ReasonMAC]; n != 2000 {
 				t.Errorf("only %d frames were refused", n)
 			}
 			if m := h.messages(); (m["OFPST_TABLE"] > 0) != test.asks || len(m) == 0 {

@@ -20,6 +20,7 @@ import (
 	"github.com/vifguard/vifguard/controller/control"
 	"github.com/vifguard/vifguard/controller/drops"
 	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/model/frame"
 	"github.com/vifguard/vifguard/test/lab"
 )
@@ -129,7 +130,7 @@ func TestFlood(t *testing.T) {
 	// What comes while the meter is used up isn't hidden by that.
 	h.MustInject("tap1", lab.GratuitousARP(lab.MustMAC("52:54:00:00:00:01"), addr("192.0.2.254")))
 	h.MustPurge()
-	if got := dropsOf(h, "tap1")[flows.MAC]; got != frames {
+	if got := dropsOf(h, "tap1")[model.ReasonMAC]; got != frames {
 		t.Errorf("the switch counted %d, want %d", got, frames)
 	}
 	var list []drops.Event

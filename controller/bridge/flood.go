@@ -156,7 +156,7 @@ func (f *floods) flooding(ctx context.Context, s *session, l *ledger) (map[flows
 func refused(list []openflow.Flow) map[flows.VIFID]uint64 {
 	counted := make(map[flows.VIFID]uint64)
 	for _, e := range list {
-		if id, reason, _ := flows.SplitCookie(e.Cookie); id != 0 && reason != flows.Flood {
+		if id, reason, _ := flows.SplitCookie(e.Cookie); id != 0 && reason != model.ReasonFlood {
 			counted[id] += e.Packets
 		}
 	}

@@ -111,8 +111,8 @@ func TestFloodMeter(t *testing.T) {
 func TestRefused(t *testing.T) {
 	var list []openflow.Flow
 	for i, cookie := range []uint64{
-		flows.NewCookie(1, flows.MAC), flows.NewCookie(1, flows.IP), flows.NewCookie(1, flows.Flood), flows.NewCookie(2, flows.ND),
-		flows.NewCookie(0, flows.UnknownPort), flows.NewCookie(3, flows.Flood),
+		flows.NewCookie(1, model.ReasonMAC), flows.NewCookie(1, model.ReasonIP), flows.NewCookie(1, model.ReasonFlood), flows.NewCookie(2, model.ReasonND),
+		flows.NewCookie(0, model.ReasonUnknownPort), flows.NewCookie(3, model.ReasonFlood),
 	} {
 		list = append(list, openflow.Flow{Entry: flows.Entry{Cookie: cookie}, Packets: 1 << i})
 	}

@@ -35,7 +35,7 @@ func (w *Worker) Metrics() (_ metrics.BridgeState, ok bool) {
 	s := metrics.BridgeState{
 		Name: t.Bridge.Name, Secure: t.Bridge.FailMode == model.FailSecure,
 		Connected: o.connected, Installed: o.installed, Foreign: o.foreign, Success: o.success,
-		UnknownPort: o.packets[flows.NewCookie(0, flows.UnknownPort)],
+		UnknownPort: o.packets[flows.NewCookie(0, model.ReasonUnknownPort)],
 		States:      make(map[string]int),
 	}
 	for _, state := range model.States() {
@@ -85,7 +85,7 @@ func (v *VIF) drops(packets map[uint64]uint64) []metrics.Drop {
 	var have [1 << 8]bool
 	for _, e := range v.entries {
 		_, reason, _ := flows.SplitCookie(e.Cookie)
-		if reason == flows.NoReason || have[reason] {
+		if reason == model.NoReason || have[reason] {
 			continue
 		}
 		have[reason] = true

@@ -184,7 +184,7 @@ func (w *Worker) read(all []openflow.Flow) []flows.Entry {
 			foreign++
 		case ours:
 			own = append(own, f.Entry)
-			if reason != flows.NoReason {
+			if reason != model.NoReason {
 				packets[f.Cookie] += f.Packets
 			}
 		}

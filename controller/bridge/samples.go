@@ -35,7 +35,7 @@ func newSampleReader(j *drops.Journal, target func() *Target) *sampleReader {
 // run reads until the session ends. own are the flows that were there at its begin.
 func (r *sampleReader) run(conn Switch, list <-chan openflow.PacketIn, own []openflow.Flow) {
 	for _, f := range own {
-		if _, reason, _ := flows.SplitCookie(f.Cookie); reason != flows.NoReason {
+		if _, reason, _ := flows.SplitCookie(f.Cookie); reason != model.NoReason {
 			r.fold.Baseline(f.Cookie, f.Packets)
 		}
 	}
@@ -56,11 +56,11 @@ func (r *sampleReader) run(conn Switch, list <-chan openflow.PacketIn, own []ope
 // sample reads one sample. The cookie says whose it is and why it was refused.
 func (r *sampleReader) sample(now time.Time, p *openflow.PacketIn) {
 	_, reason, ours := flows.SplitCookie(p.Cookie)
-	if !ours || reason == flows.NoReason || !r.fold.Admit(now) {
+	if !ours || reason == model.NoReason || !r.fold.Admit(now) {
 		return
 	}
 	s := drops.NewSample(r.vif(p), reason.String(), p.Passed, p.Frame)
-	if reason != flows.Flood { // which says nothing of what the frame claims
+	if reason != model.ReasonFlood { // which says nothing of what the frame claims
 		r.journal.Claimed(now, &s)
 	}
 	if e := r.fold.Sample(now, p.Cookie, s); e != nil {
@@ -92,7 +92,7 @@ func (r *sampleReader) sum(conn Switch, now time.Time) {
 
 // sumOthers tells what a VIF's other rules have counted while one has used up its meter.
 func (r *sampleReader) sumOthers(conn Switch, now time.Time, flooded uint64, id flows.VIFID) {
-	for _, reason := range flows.Reasons() {
+	for _, reason := range model.Reasons() {
 		cookie := flows.NewCookie(id, reason)
 		if cookie == flooded {
 			continue

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 )
 
 // DefaultSampleRate is how many refused packets per second and VIF the switch sends to
@@ -180,7 +181,7 @@ func unique(ids []uint32) []uint32 {
 // counting returns the entries that count, which are those that sample.
 func counting(all []flows.Entry) (list []flows.Entry) {
 	for _, e := range all {
-		if _, reason, _ := flows.SplitCookie(e.Cookie); reason != flows.NoReason {
+		if _, reason, _ := flows.SplitCookie(e.Cookie); reason != model.NoReason {
 			list = append(list, e)
 		}
 	}
@@ -246,7 +247,7 @@ func (s *sampling) tidy(ctx context.Context, l *ledger, c *change, known bool) e
 // is blocked for want of a line in a log.
 func (s *sampling) isToBlame(rejected *openflow.RejectedError) bool {
 	_, reason, _ := flows.SplitCookie(rejected.Change.Entry.Cookie)
-	if !s.on || reason == flows.NoReason || rejected.Change.Op == flows.Delete || rejected.Err.AboutTable() {
+	if !s.on || reason == model.NoReason || rejected.Change.Op == flows.Delete || rejected.Err.AboutTable() {
 		return false
 	}
 	if rejected.Err.AboutMeter() && !s.retried {

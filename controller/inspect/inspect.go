@@ -28,7 +28,7 @@ type PortInspection struct {
 	Row     *model.Interface
 	Policy  model.Policy
 	Rules   []RuleInspection        // the port's own rules; none without an OpenFlow port
-	Drops   map[flows.Reason]uint64 // packets by reason, as counted so far
+	Drops   map[model.Reason]uint64 // packets by reason, as counted so far
 	InForce bool                    // the switch has exactly the port's rules
 
 	// Quarantined says that nothing passes because the port floods. The flow that makes
@@ -59,12 +59,12 @@ func Inspect(ctx context.Context, b *model.Bridge, profiles map[string]string, r
 	}
 	in.Shared = inspectRules(flows.Shared(), in.Pipeline(), byKey)
 	for _, r := range in.Shared {
-		if r.Counts == flows.UnknownPort {
+		if r.Counts == model.ReasonUnknownPort {
 			in.UnknownPort += r.Packets
 		}
 	}
 	for _, row := range b.Interfaces {
-		p := PortInspection{Row: row, Policy: model.Resolve(&in.Config, profiles, row), Drops: map[flows.Reason]uint64{}}
+		p := PortInspection{Row: row, Policy: model.Resolve(&in.Config, profiles, row), Drops: map[model.Reason]uint64{}}
 		id := flows.ParseVIFID(row.UUID)
 		if row.OFPort != 0 {
 			var rules []flows.Rule
@@ -76,7 +76,7 @@ func Inspect(ctx context.Context, b *model.Bridge, profiles map[string]string, r
 			p.InForce = p.InForce && r.Installed
 		}
 		for _, f := range byOwner[id] {
-			if _, reason, _ := flows.SplitCookie(f.Cookie); reason != flows.NoReason {
+			if _, reason, _ := flows.SplitCookie(f.Cookie); reason != model.NoReason {
 				p.Drops[reason] += f.Packets
 			}
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 )
 
 // LastDrops returns how long ago each port of an inspected bridge last sent what is
@@ -26,7 +27,7 @@ func LastDrops(ctx context.Context, in *Inspection, runDir string) (map[string]t
 	for id, u := range usage {
 		vif, reason, _ := flows.SplitCookie(id.Cookie)
 		uuid, ok := ports[vif]
-		if !ok || reason == flows.NoReason || u.Packets == 0 {
+		if !ok || reason == model.NoReason || u.Packets == 0 {
 			continue
 		}
 		if before, ok := last[uuid]; !ok || u.Idle < before {

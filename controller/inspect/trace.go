@@ -15,7 +15,7 @@ import (
 type Trace struct {
 	Steps    []TraceStep
 	Passes   bool         // vifguard lets the frame on
-	Reason   flows.Reason // why not; with an observed VIF why it would not
+	Reason   model.Reason // why not; with an observed VIF why it would not
 	Observed bool         // the frame passes only because the VIF is observed
 	Output   string       // what the bridge then does with it: the datapath actions
 	Raw      string       // the whole output of ofproto/trace
@@ -66,7 +66,7 @@ func readTrace(in *Inspection, port *PortInspection, output string) *Trace {
 		}
 		t.Steps = append(t.Steps, step)
 	}
-	t.Observed = t.Passes && t.Reason != flows.NoReason
+	t.Observed = t.Passes && t.Reason != model.NoReason
 	for line := range strings.Lines(output) {
 		if actions, ok := strings.CutPrefix(line, "Datapath actions: "); ok {
 			t.Output = strings.TrimSpace(actions)

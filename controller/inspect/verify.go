@@ -30,7 +30,7 @@ const (
 type Difference struct {
 	Kind   Kind
 	Port   *model.Interface // whose it is; nil for what all share or nobody owns
-	Reason flows.Reason     // the reason that the flow counts
+	Reason model.Reason     // the reason that the flow counts
 	Table  uint8
 	Why    string // what the flow is for, or what is wrong, in words
 	Want   string // what is asked for, "" for nothing; flows as ovs-ofctl writes them

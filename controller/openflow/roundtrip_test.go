@@ -16,6 +16,7 @@ import (
 
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -99,7 +100,7 @@ func TestDeleteSparesOtherOwners(t *testing.T) {
 		t.Fatal(err)
 	}
 	former := now
-	former.Cookie = flows.NewCookie(1, flows.NoReason)
+	former.Cookie = flows.NewCookie(1, model.NoReason)
 	if err := c.Commit(ctx, []flows.Change{{Op: flows.Delete, Entry: former}}); err != nil {
 		t.Fatal(err)
 	}

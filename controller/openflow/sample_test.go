@@ -113,7 +113,7 @@ func TestSamples(t *testing.T) {
 		sw.MustInject(port, long)
 		select {
 		case got := <-list:
-			want := openflow.PacketIn{Cookie: flows.NewCookie(flows.VIFID(i+1), flows.MAC), InPort: uint32(i + 9), Passed: i == 1, Frame: long[:flows.SampleLen]}
+			want := openflow.PacketIn{Cookie: flows.NewCookie(flows.VIFID(i+1), model.ReasonMAC), InPort: uint32(i + 9), Passed: i == 1, Frame: long[:flows.SampleLen]}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", port, diff)
 			}

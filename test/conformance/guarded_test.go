@@ -116,7 +116,7 @@ func (g *guarded) drops(ctx context.Context) (map[string]tally, error) {
 	now := map[string]tally{}
 	for _, f := range own {
 		vif, reason, _ := flows.SplitCookie(f.Cookie)
-		if reason == flows.NoReason || f.Packets == 0 {
+		if reason == model.NoReason || f.Packets == 0 {
 			continue
 		}
 		port := g.vifs[vif] // "" for what no VIF is to blame for

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -24,7 +25,7 @@ const (
 )
 
 // unknownPort is the reason for a drop that belongs to no VIF.
-var unknownPort = flows.UnknownPort.String()
+var unknownPort = model.ReasonUnknownPort.String()
 
 // frame sends a frame with a unique trailer, and looks for it at the receiver
 // until a later frame of the same sender, one that always passes, has arrived.
@@ -146,7 +147,7 @@ func (s *stage) drops(bridge string) (drops, error) {
 
 // unknownPortDrops reads the counter of packets from ports that aren't programmed.
 func (s *stage) unknownPortDrops(bridge string) (int, error) {
-	out, err := s.sw.Ofctl("dump-flows", bridge, fmt.Sprintf("cookie=%#x/-1", flows.NewCookie(0, flows.UnknownPort)))
+	out, err := s.sw.Ofctl("dump-flows", bridge, fmt.Sprintf("cookie=%#x/-1", flows.NewCookie(0, model.ReasonUnknownPort)))
 	if err != nil {
 		return 0, err
 	}
