@@ -21,6 +21,14 @@ type Limit struct {
 	Verdicts Verdicts // what the switch does instead
 }
 
+// Seen returns the verdict that a real switch can give under a policy.
+func (f *Frame) Seen(p *Policy) string {
+	if f.Limit != nil {
+		return f.Limit.Verdicts.Want(p)
+	}
+	return f.Verdicts.Want(p)
+}
+
 // Frames returns the whole suite. Names are unique.
 func Frames() []Frame {
 	return slices.Concat(

@@ -37,10 +37,7 @@ func TestTableAndOracleAgree(t *testing.T) {
 				if pass != (want == Pass || p.Observe) {
 					t.Errorf("%s: %s\npasses %v with the verdict %s", f.Class, f.Name, pass, want)
 				}
-				seen := want
-				if f.Limit != nil {
-					seen = f.Limit.Verdicts.Want(&p)
-				}
+				seen := f.Seen(&p)
 				if _, reason := JudgeSeen(&policy, b); verdict(reason) != seen {
 					t.Errorf("%s: %s, with the switch's eyes\ntable %s, oracle %s\n%s", f.Class, f.Name, seen, verdict(reason), hex.EncodeToString(b))
 				}

@@ -25,7 +25,7 @@ func TestTrace(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %s: policy %s: %v", f.Class, f.Name, p.Name, err)
 			}
-			want := f.seen(&p)
+			want := f.Seen(&p)
 			got := Pass
 			if trace.Reason != 0 {
 				got = trace.Reason.String()

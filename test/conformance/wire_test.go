@@ -27,7 +27,7 @@ func TestWire(t *testing.T) {
 			if f.Limit != nil {
 				limits++
 			}
-			want := f.seen(&p)
+			want := f.Seen(&p)
 			if got := outcomes[p.Name].verdict(p.Observe); got != want {
 				t.Errorf("%s: %s (%s)\npolicy %s: want %s, got %s\n%s",
 					f.Class, f.Name, f.Source, p.Name, want, got, hex.EncodeToString(sent[p.Name]))
@@ -51,12 +51,4 @@ func guardPolicies(t *testing.T) (*guarded, map[string]*VIF) {
 		keys[p.Name] = p.ExternalIDs(vifs[p.Name])
 	}
 	return guard(t, keys), vifs
-}
-
-// seen returns the verdict that a real switch can give.
-func (f *Frame) seen(p *Policy) string {
-	if f.Limit != nil {
-		return f.Limit.Verdicts.Want(p)
-	}
-	return f.Verdicts.Want(p)
 }

@@ -1,0 +1,145 @@
+package flows_test
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/test/conformance"
+)
+
+// pipeline evaluates rules as a switch would.
+type pipeline struct {
+	flows.Pipeline
+	stages map[flows.Stage][]*entry // by priority, the highest first
+}
+
+// entry is a rule in the tables, with its match as fields.
+type entry struct {
+	*flows.Rule
+	fields []flows.Field
+}
+
+func newPipeline(rules []flows.Rule) *pipeline {
+	p := &pipeline{Pipeline: flows.Pipeline{Exit: -1}, stages: map[flows.Stage][]*entry{}}
+	for i := range rules {
+		r := &rules[i]
+		p.stages[r.Stage] = append(p.stages[r.Stage], &entry{r, r.Match.Fields()})
+	}
+	for _, list := range p.stages {
+		slices.SortStableFunc(list, func(a, b *entry) int { return cmp.Compare(b.Priority, a.Priority) })
+	}
+	return p
+}
+
+// matches reports whether a packet meets all conditions of a match.
+func (e *entry) matches(k key) bool {
+	for _, f := range e.fields {
+		have := k[f.ID]
+		for i, want := range f.Value {
+			got := byte(0)
+			if have != nil {
+				got = have[i]
+			}
+			if f.Mask != nil {
+				got &= f.Mask[i]
+			}
+			if got != want {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// lookup returns the rule that a packet meets in a stage: the one of the highest
+// priority, of which there must be one only, or several that do the same.
+func (p *pipeline) lookup(s flows.Stage, k key) (*flows.Rule, error) {
+	var found *flows.Rule
+	for _, e := range p.stages[s] {
+		switch {
+		case found != nil && e.Priority < found.Priority:
+			return found, nil
+		case !e.matches(k):
+		case found == nil:
+			found = e.Rule
+		case !reflect.DeepEqual(found.Actions, e.Actions):
+			return nil, fmt.Errorf("either %q or %q", found.Why, e.Why)
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("no rule in stage %s", s)
+	}
+	return found, nil
+}
+
+// outcome is what becomes of a packet.
+type outcome struct {
+	passes bool
+	reason model.Reason // that was counted
+}
+
+// run sends a packet through the stages.
+func (p *pipeline) run(k key) (o outcome, err error) {
+	register := uint32(0)
+	for s, steps := flows.StagePort, 0; ; steps++ {
+		k[flows.FieldRegister] = binary.BigEndian.AppendUint32(nil, register)
+		r, err := p.lookup(s, k)
+		if err != nil {
+			return o, err
+		}
+		if steps > 20 {
+			return o, fmt.Errorf("it goes round in circles, at %q", r.Why)
+		}
+		for _, l := range r.Loads(p.Pipeline) {
+			mask := uint32(1<<l.Bits-1) << l.Offset
+			register = register&^mask | l.Value<<l.Offset
+		}
+		if r.Counts != model.NoReason {
+			o.reason = r.Counts
+		}
+		switch r.Actions.Next {
+		case flows.Drop:
+			return o, nil
+		case flows.Leave:
+			o.passes = true
+			return o, nil
+		}
+		s = r.Actions.Stage
+	}
+}
+
+// The rules mean what the conformance suite demands: every frame under every policy,
+// judged by the rules as a switch would, without one.
+func TestRulesMeanWhatTheSuiteSays(t *testing.T) {
+	frames := conformance.Frames()
+	for n, policy := range conformance.Policies() {
+		vif := conformance.NewVIF(byte(n + 1))
+		resolved := policy.Resolve(vif)
+		const inPort = 7
+		p := newPipeline(append(flows.Shared(), flows.Compile(flows.Port{VIF: 1, InPort: inPort, Policy: &resolved})...))
+		for i := range frames {
+			f := &frames[i]
+			got, err := p.run(extract(inPort, f.Bytes(vif)))
+			want := f.Seen(&policy)
+			if err != nil || verdict(got.reason) != want || got.passes != (want == conformance.Pass || policy.Observe) {
+				t.Errorf("%s: %s (%s)\npolicy %s: want %s, got %s, passes %v, %v\n%s", f.Class, f.Name, f.Source, policy.Name,
+					want, verdict(got.reason), got.passes, err, hex.EncodeToString(f.Bytes(vif)))
+			}
+		}
+	}
+}
+
+// verdict writes a reason as the suite does.
+func verdict(r model.Reason) string {
+	if r == model.NoReason {
+		return conformance.Pass
+	}
+	return r.String()
+}
