@@ -212,6 +212,8 @@ func TestResolveBridge(t *testing.T) {
 		{name: "first table too high", ids: ids(KeyChecks, "mac", KeyFirstTable, "248"), want: "unusable", problems: []string{"from 0 to 247"}},
 		{name: "first table is no number", ids: ids(KeyChecks, "mac", KeyFirstTable, "-1"), want: "unusable", problems: []string{KeyFirstTable}},
 		{name: "exit table inside the stages", ids: ids(KeyChecks, "mac", KeyFirstTable, "10", KeyExitTable, "16"), want: "unusable", problems: []string{"outside the stages' tables 10 to 16"}},
+		{name: "exit table is the first stage", ids: ids(KeyChecks, "mac", KeyFirstTable, "10", KeyExitTable, "10"), want: "unusable", problems: []string{"outside the stages' tables 10 to 16"}},
+		{name: "exit table before the stages", ids: ids(KeyChecks, "mac", KeyFirstTable, "10", KeyExitTable, "9"), want: "guarded 10 9"},
 		{name: "exit table behind the stages", ids: ids(KeyChecks, "mac", KeyFirstTable, "10", KeyExitTable, "17"), want: "guarded 10 17"},
 		{name: "unusable default", ids: ids(KeyChecks, "yes"), want: "guarded 0 -1", problems: []string{"mac,arp,ip is used"}},
 		{name: "unmarked typo", ids: ids(KeyChecks, "mac", KeyUnmarked, "blok"), want: "guarded 0 -1", problems: []string{"trust is used"}},

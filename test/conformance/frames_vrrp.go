@@ -11,6 +11,7 @@ import (
 func vrrpFrames() []Frame {
 	ok := drop(MAC).in(Pass, "vrrp")
 	refused := func(reason string) Verdicts { return drop(MAC).in(reason, "vrrp") }
+	ordinary := drop(MAC).in(IP, "pairs").in(Pass, "mac-pair")
 	vmac4 := func(protocol uint8, src, dst func(v *VIF) netip.Addr) func(v *VIF) []byte {
 		return func(v *VIF) []byte { return v.ip(v.VMAC4, src(v), dst(v), protocol, payload) }
 	}
@@ -87,6 +88,10 @@ func vrrpFrames() []Frame {
 			func(v *VIF) []byte { return advert6(v.VMAC6, v.LinkLocal(), lab.AllNodes, v) }, refused(IP)),
 		row("data from the IPv6 virtual MAC and the own address", "only advertisements may",
 			func(v *VIF) []byte { return v.udp(v.VMAC6, v.LinkLocal(), v.V6.Peer) }, refused(IP)),
+		row("advertisement from a pair's MAC that isn't virtual, own source", "only virtual MACs may",
+			func(v *VIF) []byte { return v.ip(v.Other, v.V4.Own, lab.VRRPGroup4, lab.ProtoVRRP, payload) }, ordinary),
+		row("IPv6 advertisement from a pair's MAC that isn't virtual, own source", "only virtual MACs may",
+			func(v *VIF) []byte { return advert6(v.Other, v.LinkLocal(), lab.VRRPGroup6, v) }, ordinary),
 		row("ARP: virtual Ethernet source, own sender", "not a VRRP shape",
 			func(v *VIF) []byte { return v.arpFrom(v.VMAC4, request, v.MAC, v.V4.Own, v.V4.Peer) }, refused(ARP)),
 		row("ARP: the virtual MAC claims the own address", "not a VRRP shape",
