@@ -136,6 +136,39 @@ func TestRulesMeanWhatTheSuiteSays(t *testing.T) {
 	}
 }
 
+// Ports that aren't checked pass whatever they send; unknown, blocked and quarantined ones
+// pass nothing. Each refusal has its one reason.
+func TestRulesOfWholePorts(t *testing.T) {
+	const inPort = 7
+	checked := conformance.Policy{Keys: map[string]string{
+		model.KeyAttachedMAC: "{MAC}", model.KeyChecks: "mac,arp,ip", model.KeyFlood: "100"}}
+	vif := conformance.NewVIF(1)
+	flooding := checked.Resolve(vif)
+	for _, test := range []struct {
+		name string
+		port *flows.Port // nil: not programmed
+		want outcome
+	}{
+		{"trusted", &flows.Port{Policy: &model.Policy{Mode: model.Trusted}}, outcome{passes: true}},
+		{"off", &flows.Port{Policy: &model.Policy{Mode: model.Off}}, outcome{passes: true}},
+		{"blocked", &flows.Port{Policy: &model.Policy{Mode: model.Blocked}}, outcome{reason: model.ReasonBlocked}},
+		{"quarantined", &flows.Port{Policy: &flooding, Quarantine: 9}, outcome{reason: model.ReasonFlood}},
+		{"unknown", nil, outcome{reason: model.ReasonUnknownPort}},
+	} {
+		rules := flows.Shared()
+		if test.port != nil {
+			test.port.VIF, test.port.InPort = 1, inPort
+			rules = append(rules, flows.Compile(*test.port)...)
+		}
+		p := newPipeline(rules)
+		for _, f := range conformance.Frames() {
+			if got, err := p.run(extract(inPort, f.Bytes(vif))); err != nil || got != test.want {
+				t.Fatalf("%s: %s from a port that is %s: got %+v, %v", f.Class, f.Name, test.name, got, err)
+			}
+		}
+	}
+}
+
 // verdict writes a reason as the suite does.
 func verdict(r model.Reason) string {
 	if r == model.NoReason {
