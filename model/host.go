@@ -10,6 +10,7 @@ type Host struct {
 	Profiles  map[string]string // profile name to its words, from Open_vSwitch.external_ids:port-security-profile-NAME
 	Agent     string            // what the agent that last worked here wrote about itself
 	OVNBridge string            // name of the bridge that OVN programs on this host; "" when there is no OVN
+	Facts     *HostFacts        // what the whole switch is set to; never nil in a view of a database that has a root row
 }
 
 // Bridge is one row of OVSDB's Bridge table with the interfaces of all its ports.
@@ -20,6 +21,7 @@ type Bridge struct {
 	Protocols     []string     // the protocols column; empty means Open vSwitch's default, which includes OpenFlow13
 	FailMode      string       // "standalone", "secure", or "" for unset (treated as standalone by Open vSwitch)
 	HasController bool         // an OpenFlow controller is set
+	Facts         BridgeFacts  // what else decides about its frames
 	Interfaces    []*Interface // sorted by name, then UUID
 }
 
@@ -53,6 +55,7 @@ type Interface struct {
 	Type        string // "", "internal", "patch", "vxlan", "dummy", ...
 	OFPort      uint32 // OpenFlow port number; 0 while Open vSwitch has assigned none
 	ExternalIDs map[string]string
+	Facts       InterfaceFacts // what else decides about its frames
 }
 
 // CompareInterfaces is the order of [Bridge].Interfaces: by name, then UUID.
@@ -66,8 +69,8 @@ func CompareInterfaces(a, b *Interface) int {
 // Before reports whether a comes before b in that order.
 func Before(a, b *Interface) bool { return CompareInterfaces(a, b) < 0 }
 
-// SameInput reports whether two states of a row ask for the same: they differ at most in
-// what the agent itself writes.
+// SameInput reports whether two states of a row ask for the same rules: they differ at
+// most in what the agent itself writes, and in facts, which change no rule.
 func SameInput(a, b *Interface) bool {
 	if a == b {
 		return true

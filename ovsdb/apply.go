@@ -14,16 +14,21 @@ import (
 // with a single client for long.
 const maxBatch = 500
 
-const externalIDs = "external_ids"
-
-// Edit is a change of single external_ids keys of one row. Keys not named here,
-// other writers' among them, stay as they are. A key in both Set and Delete is set.
+// Edit is a change of single keys of one row. Keys not named here, other writers' among
+// them, stay as they are. A key that is both set and deleted is set.
 type Edit struct {
-	Table    Table // TableInterface, TableBridge or TableOpenvSwitch
+	Table    Table // TableInterface, TablePort, TableBridge or TableOpenvSwitch
 	UUID     string
-	Set      map[string]string
+	Set      map[string]string // keys of external_ids
 	Delete   []string
+	Config   MapEdit // of other_config; not of an Interface
 	FailMode *string // of a bridge: "" for none, nil to leave it
+}
+
+// MapEdit is a change of single keys of one column.
+type MapEdit struct {
+	Set    map[string]string
+	Delete []string
 }
 
 // Apply makes the edits in one transaction: all or, on an error, none of them (more
@@ -40,7 +45,7 @@ func (c *Client) Apply(ctx context.Context, edits []Edit) (missing []string, err
 		gone, err := c.applyBatch(ctx, batch)
 		missing = append(missing, gone...)
 		if err != nil {
-			return missing, fmt.Errorf("write external_ids of %d rows: %w", len(batch), err)
+			return missing, fmt.Errorf("write %d rows: %w", len(batch), err)
 		}
 	}
 	return missing, nil
@@ -60,7 +65,7 @@ func (c *Client) applyBatch(ctx context.Context, edits []Edit) (missing []string
 			ops = append(ops, e.setFailMode())
 		}
 	}
-	comment := fmt.Sprintf("vifguard: external_ids of %d rows", len(edits))
+	comment := fmt.Sprintf("vifguard: edit of %d rows", len(edits))
 	ops = append(ops, libovsdb.Operation{Op: libovsdb.OperationComment, Comment: &comment})
 	results, err := call(ctx, c, func(ctx context.Context) ([]libovsdb.OperationResult, error) {
 		return c.lib.Transact(ctx, ops...)
@@ -86,11 +91,11 @@ func (c *Client) applyBatch(ctx context.Context, edits []Edit) (missing []string
 	return missing, nil
 }
 
-// operation returns the edit as one mutate operation. A key is deleted before it is
-// inserted, since an insert doesn't overwrite.
+// operation returns the edit as one mutate operation.
 func (e Edit) operation() (libovsdb.Operation, error) {
+	config := len(e.Config.Set)+len(e.Config.Delete) > 0
 	switch e.Table {
-	case TableInterface, TableBridge, TableOpenvSwitch:
+	case TableInterface, TablePort, TableBridge, TableOpenvSwitch:
 	default:
 		return libovsdb.Operation{}, fmt.Errorf("edit of row %s: table %q has no keys to edit", e.UUID, e.Table)
 	}
@@ -100,25 +105,35 @@ func (e Edit) operation() (libovsdb.Operation, error) {
 	if e.FailMode != nil && e.Table != TableBridge {
 		return libovsdb.Operation{}, fmt.Errorf("edit of row %s: table %s has no fail_mode", e.UUID, e.Table)
 	}
-	keys := slices.AppendSeq(slices.Clone(e.Delete), maps.Keys(e.Set))
+	if config && e.Table == TableInterface {
+		return libovsdb.Operation{}, fmt.Errorf("edit of row %s: other_config of table %s isn't vifguard's", e.UUID, e.Table)
+	}
+	op := libovsdb.Operation{
+		Op: libovsdb.OperationMutate, Table: string(e.Table), Where: e.where(),
+		Mutations: MapEdit{e.Set, e.Delete}.mutations("external_ids"),
+	}
+	if config {
+		op.Mutations = append(op.Mutations, e.Config.mutations("other_config")...)
+	}
+	return op, nil
+}
+
+// mutations deletes each key before it inserts one, since an insert doesn't overwrite.
+func (m MapEdit) mutations(column string) []libovsdb.Mutation {
+	keys := slices.AppendSeq(slices.Clone(m.Delete), maps.Keys(m.Set))
 	slices.Sort(keys)
 	remove := libovsdb.OvsSet{GoSet: []any{}}
 	for _, k := range slices.Compact(keys) {
 		remove.GoSet = append(remove.GoSet, k)
 	}
-	insert := libovsdb.OvsMap{GoMap: make(map[any]any, len(e.Set))}
-	for k, v := range e.Set {
+	insert := libovsdb.OvsMap{GoMap: make(map[any]any, len(m.Set))}
+	for k, v := range m.Set {
 		insert.GoMap[k] = v
 	}
-	return libovsdb.Operation{
-		Op:    libovsdb.OperationMutate,
-		Table: string(e.Table),
-		Where: e.where(),
-		Mutations: []libovsdb.Mutation{
-			*libovsdb.NewMutation(externalIDs, libovsdb.MutateOperationDelete, remove),
-			*libovsdb.NewMutation(externalIDs, libovsdb.MutateOperationInsert, insert),
-		},
-	}, nil
+	return []libovsdb.Mutation{
+		*libovsdb.NewMutation(column, libovsdb.MutateOperationDelete, remove),
+		*libovsdb.NewMutation(column, libovsdb.MutateOperationInsert, insert),
+	}
 }
 
 func (e Edit) where() []libovsdb.Condition {

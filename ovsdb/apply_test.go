@@ -56,6 +56,33 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// TestApplyConfig: keys of other_config are set and given back one by one.
+func TestApplyConfig(t *testing.T) {
+	s := startServer(t)
+	s.vsctl("add-br br0 -- add-port br0 tap1 -- set Bridge br0 other_config:hwaddr=x -- set Port tap1 other_config:foreign=stays")
+	c := s.dial()
+	br, tap := c.Host().FindInterface("tap1")
+	edits := []Edit{
+		{Table: TableBridge, UUID: br.UUID, Set: map[string]string{"note": "1"}, Config: MapEdit{Set: map[string]string{"disable-in-band": "true"}}},
+		{Table: TablePort, UUID: tap.Facts.PortUUID, Config: MapEdit{Set: map[string]string{"stp-enable": "false", "rstp-enable": "false"}}},
+	}
+	if missing, err := c.Apply(context.Background(), edits); err != nil || len(missing) > 0 {
+		t.Fatal(missing, err)
+	}
+	h := s.wait(c, "the edits", func(h *model.Host) bool { return h.Bridge("br0").Facts.DisableInBand && find(h, "tap1").Facts.NoRSTP })
+	if f := find(h, "tap1").Facts; !f.NoSTP || h.Bridge("br0").ExternalIDs["note"] != "1" {
+		t.Errorf("written in part:\n%s", dump(h))
+	}
+	edits[0].Config = MapEdit{Delete: []string{"disable-in-band"}}
+	edits[1].Config = MapEdit{Delete: []string{"stp-enable", "rstp-enable"}}
+	if missing, err := c.Apply(context.Background(), edits); err != nil || len(missing) > 0 {
+		t.Fatal(missing, err)
+	}
+	if got := s.vsctl("get Bridge br0 other_config -- get Port tap1 other_config"); got != "{hwaddr=x}\n{foreign=stays}" {
+		t.Errorf("given back: %s", got)
+	}
+}
+
 func TestApplyRefuses(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br br0")
@@ -64,7 +91,7 @@ func TestApplyRefuses(t *testing.T) {
 	good := Edit{Table: TableBridge, UUID: br.UUID, Set: map[string]string{"a": "b"}}
 	for _, bad := range []Edit{
 		{Table: "Manager", UUID: br.UUID, Set: map[string]string{"a": "b"}},
-		{Table: tablePort, UUID: br.UUID, Set: map[string]string{"a": "b"}},
+		{Table: TableInterface, UUID: br.UUID, Config: MapEdit{Set: map[string]string{"a": "b"}}},
 		{Table: TableBridge, UUID: "br0", Set: map[string]string{"a": "b"}},
 	} {
 		if _, err := c.Apply(context.Background(), []Edit{good, bad}); err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -63,7 +64,7 @@ func dial(ctx context.Context, endpoint string, log *logrus.Entry, changed chan 
 	}
 	ctx, cancel := withDeadline(ctx, dialTimeout)
 	defer cancel()
-	c := &Client{changed: changed, abandon: make(chan struct{}), watched: make(chan struct{}), view: newView(seed)}
+	c := &Client{changed: changed, view: newView(seed)}
 	c.alive, c.kill = context.WithCancel(context.Background())
 	c.dirty.all = true
 	if err := c.connect(ctx, endpoint, log); err != nil {
@@ -78,7 +79,19 @@ func dial(ctx context.Context, endpoint string, log *logrus.Entry, changed chan 
 }
 
 func (c *Client) connect(ctx context.Context, endpoint string, log *logrus.Entry) error {
-	dbModel, err := clientModel()
+	err := c.connectTo(ctx, endpoint, log, rowTypes(true))
+	if err != nil && lacksDatapaths(err) {
+		err = c.connectTo(ctx, endpoint, log, rowTypes(false))
+	}
+	return err
+}
+
+// lacksDatapaths reports whether a server refused the model because its schema is one of
+// before Open vSwitch 2.14.
+func lacksDatapaths(err error) bool { return strings.Contains(strings.ToLower(err.Error()), "datapath") }
+
+func (c *Client) connectTo(ctx context.Context, endpoint string, log *logrus.Entry, types map[Table]ovsmodel.Model) error {
+	dbModel, err := clientModel(types)
 	if err != nil {
 		return err
 	}
@@ -88,12 +101,13 @@ func (c *Client) connect(ctx context.Context, endpoint string, log *logrus.Entry
 		return err
 	}
 	// The notification isn't sent unless somebody waits for it: listen first.
-	go c.watch()
+	c.abandon, c.watched = make(chan struct{}), make(chan struct{})
+	go c.watch(c.lib.DisconnectNotify(), c.abandon, c.watched)
 	if err := c.lib.Connect(ctx); err != nil {
 		close(c.abandon) // never connected, so nothing will be notified
 		return err
 	}
-	if err := c.monitor(ctx); err != nil {
+	if err := c.monitor(ctx, types); err != nil {
 		c.Close()
 		return err
 	}
@@ -101,15 +115,15 @@ func (c *Client) connect(ctx context.Context, endpoint string, log *logrus.Entry
 }
 
 // monitor subscribes to the columns and fills the replica.
-func (c *Client) monitor(ctx context.Context) error {
+func (c *Client) monitor(ctx context.Context, types map[Table]ovsmodel.Model) error {
 	m := &client.Monitor{
 		// Not monitor_cond_since: a standalone server never has the history for
 		// it, and libovsdb ignores errors in its updates, while an error in an
 		// update of monitor_cond ends the connection.
 		Method: libovsdb.ConditionalMonitorRPC,
 	}
-	for table, fields := range columns {
-		m.Tables = append(m.Tables, client.TableMonitor{Table: string(table), Fields: fields})
+	for table, row := range types {
+		m.Tables = append(m.Tables, client.TableMonitor{Table: string(table), Fields: columnsOf(row)})
 	}
 	if _, err := c.lib.Monitor(ctx, m); err != nil {
 		return fmt.Errorf("monitor: %w", err)
@@ -127,12 +141,12 @@ func (c *Client) monitor(ctx context.Context) error {
 }
 
 // watch ends the generation when the connection is lost.
-func (c *Client) watch() {
-	defer close(c.watched)
+func (c *Client) watch(lost, abandon <-chan struct{}, watched chan<- struct{}) {
+	defer close(watched)
 	select {
-	case <-c.lib.DisconnectNotify():
+	case <-lost:
 		c.kill()
-	case <-c.abandon:
+	case <-abandon:
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +33,7 @@ func TestHost(t *testing.T) {
 	c := s.dial()
 	none := map[string]string{}
 	want := &model.Host{
+		Facts:    &model.HostFacts{},
 		Profiles: map[string]string{"fw": "checks=mac,arp"},
 		Bridges: []*model.Bridge{{
 			Name: "br0", FailMode: "secure", Protocols: []string{"OpenFlow10", "OpenFlow13"},
@@ -51,7 +53,7 @@ func TestHost(t *testing.T) {
 		}},
 	}
 	ignore := cmp.Options{
-		cmpopts.IgnoreFields(model.Bridge{}, "UUID"), cmpopts.IgnoreFields(model.Interface{}, "UUID"), cmpopts.EquateEmpty(),
+		cmpopts.IgnoreFields(model.Bridge{}, "UUID"), cmpopts.IgnoreFields(model.Interface{}, "UUID", "Facts.PortUUID"), cmpopts.EquateEmpty(),
 	}
 	if diff := cmp.Diff(want, c.Host(), ignore); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -113,6 +115,48 @@ func TestHostFollowsChanges(t *testing.T) {
 			i := find(h, "s1")
 			return i != nil && i.Port == "s1" && find(h, "s2") == nil
 		}, "s1", false},
+		{"set Port tap2 other_config:stp-enable=false", func(h *model.Host) bool { return find(h, "tap2").Facts.NoSTP }, "tap2", false},
+		{"set Port tap2 lacp=active", func(h *model.Host) bool { return find(h, "tap2").Facts.LACP }, "tap2", false},
+		{"set Port tap2 lacp=off", func(h *model.Host) bool { return !find(h, "tap2").Facts.LACP }, "tap2", false},
+		{"set Interface tap2 bfd:enable=TRUE", func(h *model.Host) bool { return find(h, "tap2").Facts.BFD }, "tap2", false},
+		{"set Interface tap2 cfm_mpid=0", func(h *model.Host) bool { return find(h, "tap2").Facts.CFM }, "tap2", false},
+		{"set Interface tap2 lldp:enable=true", func(h *model.Host) bool { return find(h, "tap2").Facts.LLDP }, "tap2", false},
+		{"set Interface tap2 options:remote_ip=flow options:local_ip=192.0.2.1", func(h *model.Host) bool {
+			f := find(h, "tap2").Facts
+			return f.RemoteIP == "flow" && f.LocalIP == "192.0.2.1"
+		}, "tap2", false},
+		{"set Bridge br0 stp_enable=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.STP }, "", false},
+		{"set Bridge br0 rstp_enable=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.RSTP }, "", false},
+		{"set Bridge br0 mcast_snooping_enable=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.McastSnooping }, "", false},
+		{"set Bridge br0 datapath_type=netdev", func(h *model.Host) bool { return h.Bridge("br0").Facts.DatapathType == "netdev" }, "", false},
+		{"set Bridge br0 other_config:disable-in-band=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.DisableInBand }, "", false},
+		{"set-controller br0 tcp:192.0.2.9 ptcp:1", func(h *model.Host) bool {
+			return slices.Equal(h.Bridge("br0").Facts.Controllers, []model.Remote{{Target: "ptcp:1"}, {Target: "tcp:192.0.2.9"}})
+		}, "", false},
+		{"set-controller br0 tcp:192.0.2.9", func(h *model.Host) bool { return len(h.Bridge("br0").Facts.Controllers) == 1 }, "", false},
+		{"set Controller br0 is_connected=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.Controllers[0].Connected }, "", false},
+		{"set Controller br0 connection_mode=out-of-band", func(h *model.Host) bool { return h.Bridge("br0").Facts.Controllers[0].OutOfBand }, "", false},
+		{"del-controller br0", func(h *model.Host) bool { return len(h.Bridge("br0").Facts.Controllers) == 0 }, "", false},
+		{"-- --id=@m create Mirror name=m select_vlan=5,6 -- set Bridge br0 mirrors=@m", func(h *model.Host) bool {
+			m := h.Bridge("br0").Facts.Mirrors
+			return len(m) == 1 && m[0].VLANs == 2 && m[0].Output == ""
+		}, "", false},
+		{"-- --id=@p get Port tap2 -- --id=@q get Port tap0 -- set Mirror m output_port=@p select_src_port=@q,@p select_dst_port=@q", func(h *model.Host) bool {
+			m := h.Bridge("br0").Facts.Mirrors[0]
+			return m.Output == "tap2" && slices.Equal(m.From, []string{"tap0", "tap2"}) && slices.Equal(m.To, []string{"tap0"})
+		}, "", false},
+		{"set Mirror m select_all=true output_vlan=7", func(h *model.Host) bool {
+			m := h.Bridge("br0").Facts.Mirrors[0]
+			return m.All && m.OutputVLAN == 7
+		}, "", false},
+		{"del-port tap0", func(h *model.Host) bool { return len(h.Bridge("br0").Facts.Mirrors[0].To) == 0 }, "", false},
+		{"set-manager ptcp:9:127.0.0.1", func(h *model.Host) bool { return len(h.Facts.Managers) == 1 }, "", true},
+		{"set Open_vSwitch . other_config:vlan-limit=2 other_config:hw-offload=true other_config:tc-policy=skip_hw", func(h *model.Host) bool {
+			return h.Facts.VLANLimit == "2" && h.Facts.HWOffload == "true" && h.Facts.TCPolicy == "skip_hw"
+		}, "", true},
+		{"-- --id=@d create Datapath datapath_version=1 capabilities:recirc=true -- set Open_vSwitch . datapaths:system=@d", func(h *model.Host) bool {
+			return h.Facts.Capabilities["system"]["recirc"] == "true"
+		}, "", true},
 		{"del-port tap1 -- add-port br1 tap1", func(h *model.Host) bool { b, _ := h.FindInterface("tap1"); return b != nil && b.Name == "br1" }, "", false},
 	}
 	for _, step := range steps {
@@ -145,7 +189,7 @@ func TestOnlyNamedColumnsAreMonitored(t *testing.T) {
 	h := s.wait(c, "the first mark", func(h *model.Host) bool { return h.Bridge("br0").ExternalIDs["mark"] == "1" })
 	s.vsctl("set Interface tap1 statistics:rx_packets=1 mtu_request=1400")
 	s.vsctl("set Port tap1 tag=5")
-	s.vsctl("set Open_vSwitch . other_config:x=y")
+	s.vsctl("set Open_vSwitch . statistics:x=y next_cfg=7")
 	s.vsctl("set Bridge br0 external_ids:mark=2")
 	var got dirty
 	for got.empty() {

@@ -6,28 +6,45 @@ import "github.com/ovn-org/libovsdb/cache"
 type cacheReplica struct{ cache *cache.TableCache }
 
 func (c cacheReplica) bridge(uuid string) *bridgeRow { return row[bridgeRow](c, TableBridge, uuid) }
-func (c cacheReplica) port(uuid string) *portRow     { return row[portRow](c, tablePort, uuid) }
+func (c cacheReplica) port(uuid string) *portRow     { return row[portRow](c, TablePort, uuid) }
 func (c cacheReplica) iface(uuid string) *interfaceRow {
 	return row[interfaceRow](c, TableInterface, uuid)
 }
+func (c cacheReplica) controller(uuid string) *remoteRow {
+	return (*remoteRow)(row[controllerRow](c, tableController, uuid))
+}
+func (c cacheReplica) manager(uuid string) *remoteRow {
+	return (*remoteRow)(row[managerRow](c, tableManager, uuid))
+}
+func (c cacheReplica) mirror(uuid string) *mirrorRow { return row[mirrorRow](c, tableMirror, uuid) }
+func (c cacheReplica) datapath(uuid string) *datapathRow {
+	return row[datapathRow](c, tableDatapath, uuid)
+}
 
 func row[T any](c cacheReplica, table Table, uuid string) *T {
-	r, _ := c.cache.Table(string(table)).Row(uuid).(*T)
+	t := c.cache.Table(string(table))
+	if t == nil {
+		return nil // a table that this server's schema lacks
+	}
+	r, _ := t.Row(uuid).(*T)
 	return r
 }
 
 // root returns the row of the Open_vSwitch table. The schema allows one row only.
 func (c cacheReplica) root() *rootRow {
 	for _, m := range c.cache.Table(string(TableOpenvSwitch)).RowsShallow() {
-		if r, ok := m.(*rootRow); ok {
+		switch r := m.(type) {
+		case *rootRow:
 			return r.clone()
+		case *oldRootRow:
+			return (*rootRow)(r).clone()
 		}
 	}
 	return nil
 }
 
 func (d *dirty) empty() bool {
-	return !d.all && !d.root && len(d.bridges)+len(d.ports)+len(d.ifaces) == 0
+	return !d.all && !d.root && !d.attached && len(d.bridges)+len(d.ports)+len(d.ifaces) == 0
 }
 
 func (d *dirty) add(table Table, uuid string) {
@@ -38,9 +55,15 @@ func (d *dirty) add(table Table, uuid string) {
 		return
 	case TableBridge:
 		set = &d.bridges
-	case tablePort:
+	case TablePort:
 		set = &d.ports
 	case TableInterface:
+	case tableManager, tableDatapath:
+		d.root = true
+		return
+	case tableController, tableMirror:
+		d.attached = true
+		return
 	default:
 		return
 	}

@@ -2,7 +2,9 @@ package ovsdb
 
 import (
 	"maps"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	ovsmodel "github.com/ovn-org/libovsdb/model"
@@ -15,23 +17,21 @@ const databaseName = "Open_vSwitch"
 // Table names a table of the Open_vSwitch database.
 type Table string
 
-// The tables with external_ids that vifguard writes to.
+// The tables that vifguard writes to.
 const (
 	TableOpenvSwitch Table = "Open_vSwitch"
 	TableBridge      Table = "Bridge"
+	TablePort        Table = "Port"
 	TableInterface   Table = "Interface"
-
-	tablePort Table = "Port" // read only
 )
 
-// columns is all that is monitored. Every other column, above all Interface's
-// statistics, changes without waking vifguard.
-var columns = map[Table][]string{
-	TableOpenvSwitch: {"bridges", "external_ids"},
-	TableBridge:      {"name", "ports", "external_ids", "protocols", "fail_mode", "controller"},
-	tablePort:        {"name", "interfaces"},
-	TableInterface:   {"name", "type", "ofport", "external_ids"},
-}
+// The tables that are only read, each by way of the rows that refer to it.
+const (
+	tableController Table = "Controller"
+	tableManager    Table = "Manager"
+	tableMirror     Table = "Mirror"
+	tableDatapath   Table = "Datapath"
+)
 
 // OVSDB holds OpenFlow 1.0 port numbers of 16 bits; OpenFlow 1.3 has 32 bits and
 // moved the reserved numbers to the top.
@@ -40,26 +40,50 @@ const (
 	maxPort13   = 0xfffffeff // highest port number that isn't reserved
 )
 
+// Each row type names in its tags the columns that are monitored. Every other column,
+// above all Interface's statistics, changes without waking vifguard.
+
 type rootRow struct {
 	UUID        string            `ovsdb:"_uuid"`
 	Bridges     []string          `ovsdb:"bridges"`
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
+	OtherConfig map[string]string `ovsdb:"other_config"`
+	Managers    []string          `ovsdb:"manager_options"`
+	Datapaths   map[string]string `ovsdb:"datapaths"`
+}
+
+// oldRootRow is a rootRow of a database without table Datapath.
+type oldRootRow struct {
+	UUID        string            `ovsdb:"_uuid"`
+	Bridges     []string          `ovsdb:"bridges"`
+	ExternalIDs map[string]string `ovsdb:"external_ids"`
+	OtherConfig map[string]string `ovsdb:"other_config"`
+	Managers    []string          `ovsdb:"manager_options"`
+	Datapaths   map[string]string // always nil
 }
 
 type bridgeRow struct {
-	UUID        string            `ovsdb:"_uuid"`
-	Name        string            `ovsdb:"name"`
-	Ports       []string          `ovsdb:"ports"`
-	ExternalIDs map[string]string `ovsdb:"external_ids"`
-	Protocols   []string          `ovsdb:"protocols"`
-	FailMode    *string           `ovsdb:"fail_mode"`
-	Controller  []string          `ovsdb:"controller"`
+	UUID          string            `ovsdb:"_uuid"`
+	Name          string            `ovsdb:"name"`
+	Ports         []string          `ovsdb:"ports"`
+	ExternalIDs   map[string]string `ovsdb:"external_ids"`
+	OtherConfig   map[string]string `ovsdb:"other_config"`
+	Protocols     []string          `ovsdb:"protocols"`
+	FailMode      *string           `ovsdb:"fail_mode"`
+	Controllers   []string          `ovsdb:"controller"`
+	Mirrors       []string          `ovsdb:"mirrors"`
+	DatapathType  string            `ovsdb:"datapath_type"`
+	STP           bool              `ovsdb:"stp_enable"`
+	RSTP          bool              `ovsdb:"rstp_enable"`
+	McastSnooping bool              `ovsdb:"mcast_snooping_enable"`
 }
 
 type portRow struct {
-	UUID       string   `ovsdb:"_uuid"`
-	Name       string   `ovsdb:"name"`
-	Interfaces []string `ovsdb:"interfaces"`
+	UUID        string            `ovsdb:"_uuid"`
+	Name        string            `ovsdb:"name"`
+	Interfaces  []string          `ovsdb:"interfaces"`
+	OtherConfig map[string]string `ovsdb:"other_config"`
+	LACP        *string           `ovsdb:"lacp"`
 }
 
 type interfaceRow struct {
@@ -68,15 +92,78 @@ type interfaceRow struct {
 	Type        string            `ovsdb:"type"`
 	OFPort      *int              `ovsdb:"ofport"`
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
+	Options     map[string]string `ovsdb:"options"`
+	BFD         map[string]string `ovsdb:"bfd"`
+	CFM         *int              `ovsdb:"cfm_mpid"`
+	LLDP        map[string]string `ovsdb:"lldp"`
 }
 
-func clientModel() (ovsmodel.ClientDBModel, error) {
-	return ovsmodel.NewClientDBModel(databaseName, map[string]ovsmodel.Model{
-		string(TableOpenvSwitch): &rootRow{},
-		string(TableBridge):      &bridgeRow{},
-		string(tablePort):        &portRow{},
-		string(TableInterface):   &interfaceRow{},
-	})
+// There are few of the rows below, so libovsdb may clone and compare them as it does.
+
+type remoteRow struct {
+	UUID      string  `ovsdb:"_uuid"`
+	Target    string  `ovsdb:"target"`
+	Mode      *string `ovsdb:"connection_mode"`
+	Connected bool    `ovsdb:"is_connected"`
+}
+
+// libovsdb tells tables apart by the types of their rows.
+type (
+	controllerRow remoteRow
+	managerRow    remoteRow
+)
+
+type mirrorRow struct {
+	UUID       string   `ovsdb:"_uuid"`
+	Name       string   `ovsdb:"name"`
+	All        bool     `ovsdb:"select_all"`
+	From       []string `ovsdb:"select_src_port"`
+	To         []string `ovsdb:"select_dst_port"`
+	VLANs      []int    `ovsdb:"select_vlan"`
+	Output     *string  `ovsdb:"output_port"`
+	OutputVLAN *int     `ovsdb:"output_vlan"`
+}
+
+type datapathRow struct {
+	UUID         string            `ovsdb:"_uuid"`
+	Capabilities map[string]string `ovsdb:"capabilities"`
+}
+
+// rowTypes are the tables that are monitored. Open vSwitch before 2.14 has no table
+// Datapath; all else is there since 2.4.
+func rowTypes(datapaths bool) map[Table]ovsmodel.Model {
+	types := map[Table]ovsmodel.Model{
+		TableOpenvSwitch: &oldRootRow{},
+		TableBridge:      &bridgeRow{},
+		TablePort:        &portRow{},
+		TableInterface:   &interfaceRow{},
+		tableController:  &controllerRow{},
+		tableManager:     &managerRow{},
+		tableMirror:      &mirrorRow{},
+	}
+	if datapaths {
+		types[TableOpenvSwitch], types[tableDatapath] = &rootRow{}, &datapathRow{}
+	}
+	return types
+}
+
+func clientModel(types map[Table]ovsmodel.Model) (ovsmodel.ClientDBModel, error) {
+	byName := make(map[string]ovsmodel.Model, len(types))
+	for table, row := range types {
+		byName[string(table)] = row
+	}
+	return ovsmodel.NewClientDBModel(databaseName, byName)
+}
+
+// columnsOf returns the columns that a row type names.
+func columnsOf(row ovsmodel.Model) (columns []string) {
+	t := reflect.TypeOf(row).Elem()
+	for i := range t.NumField() {
+		if c := t.Field(i).Tag.Get("ovsdb"); c != "" && c != "_uuid" {
+			columns = append(columns, c)
+		}
+	}
+	return columns
 }
 
 // rowUUID returns the UUID of a pointer to one of the row types.
@@ -91,7 +178,7 @@ func rowUUID(m ovsmodel.Model) string {
 	case *interfaceRow:
 		return r.UUID
 	}
-	return ""
+	return "" // of the others it doesn't matter which row it is
 }
 
 // profiles returns the security profiles among the external_ids.
@@ -121,19 +208,98 @@ func (r *rootRow) ovnBridge() string {
 func (r *bridgeRow) bridge() *model.Bridge {
 	slices.Sort(r.Protocols) // a set: its order in the replica isn't stable
 	b := &model.Bridge{UUID: r.UUID, Name: r.Name, ExternalIDs: r.ExternalIDs, Protocols: r.Protocols,
-		HasController: len(r.Controller) > 0}
+		HasController: len(r.Controllers) > 0,
+		Facts: model.BridgeFacts{
+			DatapathType: r.DatapathType, DisableInBand: isSet(r.OtherConfig, "disable-in-band", true),
+			STP: r.STP, RSTP: r.RSTP, McastSnooping: r.McastSnooping,
+		}}
 	if r.FailMode != nil {
 		b.FailMode = *r.FailMode
 	}
 	return b
 }
 
-// iface returns the row as an interface of the port of that name.
-func (r *interfaceRow) iface(port string) *model.Interface {
-	return &model.Interface{
-		UUID: r.UUID, Name: r.Name, Port: port, Type: r.Type,
-		OFPort: ofport(r.OFPort), ExternalIDs: r.ExternalIDs,
+// isSet reports whether a map holds a boolean, as Open vSwitch reads one (smap_get_bool).
+func isSet(m map[string]string, key string, value bool) bool {
+	return strings.EqualFold(m[key], strconv.FormatBool(value))
+}
+
+// iface returns the row as an interface of a port, whose facts are filled in.
+func (r *interfaceRow) iface(p *port) *model.Interface {
+	i := &model.Interface{
+		UUID: r.UUID, Name: r.Name, Port: p.name, Type: r.Type,
+		OFPort: ofport(r.OFPort), ExternalIDs: r.ExternalIDs, Facts: p.facts,
 	}
+	f := &i.Facts
+	f.BFD, f.CFM, f.LLDP = isSet(r.BFD, "enable", true), r.CFM != nil, isSet(r.LLDP, "enable", true)
+	f.RemoteIP, f.LocalIP = r.Options["remote_ip"], r.Options["local_ip"]
+	return i
+}
+
+// port is what a Port row says of each of its interfaces.
+type port struct {
+	name  string
+	facts model.InterfaceFacts
+}
+
+func (r *portRow) port() port {
+	return port{name: r.Name, facts: model.InterfaceFacts{
+		PortUUID: r.UUID,
+		NoSTP:    isSet(r.OtherConfig, "stp-enable", false), NoRSTP: isSet(r.OtherConfig, "rstp-enable", false),
+		LACP: r.LACP != nil && *r.LACP != "off",
+	}}
+}
+
+// facts returns what the row says of the whole switch.
+func (r *rootRow) facts(rep replica) *model.HostFacts {
+	f := &model.HostFacts{
+		VLANLimit: r.OtherConfig["vlan-limit"], HWOffload: r.OtherConfig["hw-offload"], TCPolicy: r.OtherConfig["tc-policy"],
+		Managers: remotes(r.Managers, rep.manager),
+	}
+	for kind, u := range r.Datapaths {
+		if d := rep.datapath(u); d != nil {
+			if f.Capabilities == nil {
+				f.Capabilities = map[string]map[string]string{}
+			}
+			f.Capabilities[kind] = d.Capabilities
+		}
+	}
+	return f
+}
+
+// remotes reads rows of Controller or Manager, and sorts them: a set has no order.
+func remotes(uuids []string, read func(uuid string) *remoteRow) (list []model.Remote) {
+	for _, u := range uuids {
+		if row := read(u); row != nil {
+			list = append(list, row.remote())
+		}
+	}
+	slices.SortFunc(list, func(a, b model.Remote) int {
+		return model.CompareRemotes(a, b)
+	})
+	return list
+}
+
+func (r *remoteRow) remote() model.Remote {
+	return model.Remote{Target: r.Target, OutOfBand: r.Mode != nil && *r.Mode == "out-of-band", Connected: r.Connected}
+}
+
+// mirror returns the row with the names of the ports that it refers to by UUID.
+func (r *mirrorRow) mirror(name func(uuid string) string) model.Mirror {
+	names := func(uuids []string) (list []string) {
+		for _, u := range uuids {
+			list = append(list, name(u))
+		}
+		return sorted(list)
+	}
+	m := model.Mirror{Name: r.Name, All: r.All, From: names(r.From), To: names(r.To), VLANs: len(r.VLANs)}
+	if r.Output != nil {
+		m.Output = name(*r.Output)
+	}
+	if r.OutputVLAN != nil {
+		m.OutputVLAN = *r.OutputVLAN
+	}
+	return m
 }
 
 // ofport translates the column to an OpenFlow 1.3 number; 0 means no usable one
@@ -171,27 +337,30 @@ func equalPtr[T comparable](a, b *T) bool {
 
 func (r *rootRow) clone() *rootRow {
 	c := *r
-	c.Bridges, c.ExternalIDs = slices.Clone(r.Bridges), maps.Clone(r.ExternalIDs)
+	c.Bridges, c.Managers = slices.Clone(r.Bridges), slices.Clone(r.Managers)
+	c.ExternalIDs, c.OtherConfig, c.Datapaths = maps.Clone(r.ExternalIDs), maps.Clone(r.OtherConfig), maps.Clone(r.Datapaths)
 	return &c
 }
 
 func (r *bridgeRow) clone() *bridgeRow {
 	c := *r
-	c.Ports, c.ExternalIDs = slices.Clone(r.Ports), maps.Clone(r.ExternalIDs)
+	c.Ports, c.ExternalIDs, c.OtherConfig = slices.Clone(r.Ports), maps.Clone(r.ExternalIDs), maps.Clone(r.OtherConfig)
 	c.Protocols, c.FailMode = slices.Clone(r.Protocols), clonePtr(r.FailMode)
-	c.Controller = slices.Clone(r.Controller)
+	c.Controllers, c.Mirrors = slices.Clone(r.Controllers), slices.Clone(r.Mirrors)
 	return &c
 }
 
 func (r *portRow) clone() *portRow {
 	c := *r
-	c.Interfaces = slices.Clone(r.Interfaces)
+	c.Interfaces, c.OtherConfig, c.LACP = slices.Clone(r.Interfaces), maps.Clone(r.OtherConfig), clonePtr(r.LACP)
 	return &c
 }
 
 func (r *interfaceRow) clone() *interfaceRow {
 	c := *r
-	c.OFPort, c.ExternalIDs = clonePtr(r.OFPort), maps.Clone(r.ExternalIDs)
+	c.OFPort, c.CFM = clonePtr(r.OFPort), clonePtr(r.CFM)
+	c.ExternalIDs, c.Options = maps.Clone(r.ExternalIDs), maps.Clone(r.Options)
+	c.BFD, c.LLDP = maps.Clone(r.BFD), maps.Clone(r.LLDP)
 	return &c
 }
 
@@ -207,23 +376,29 @@ func (r *interfaceRow) CloneModelInto(m ovsmodel.Model) { cloneInto(m, r.clone()
 
 func (r *rootRow) EqualsModel(m ovsmodel.Model) bool {
 	o, ok := m.(*rootRow)
-	return ok && r.UUID == o.UUID && slices.Equal(r.Bridges, o.Bridges) && maps.Equal(r.ExternalIDs, o.ExternalIDs)
+	return ok && r.UUID == o.UUID && slices.Equal(r.Bridges, o.Bridges) && slices.Equal(r.Managers, o.Managers) &&
+		maps.Equal(r.ExternalIDs, o.ExternalIDs) && maps.Equal(r.OtherConfig, o.OtherConfig) && maps.Equal(r.Datapaths, o.Datapaths)
 }
 
 func (r *bridgeRow) EqualsModel(m ovsmodel.Model) bool {
 	o, ok := m.(*bridgeRow)
 	return ok && r.UUID == o.UUID && r.Name == o.Name && equalPtr(r.FailMode, o.FailMode) &&
-		slices.Equal(r.Ports, o.Ports) && slices.Equal(r.Protocols, o.Protocols) && slices.Equal(r.Controller, o.Controller) &&
-		maps.Equal(r.ExternalIDs, o.ExternalIDs)
+		r.DatapathType == o.DatapathType && r.STP == o.STP && r.RSTP == o.RSTP && r.McastSnooping == o.McastSnooping &&
+		slices.Equal(r.Ports, o.Ports) && slices.Equal(r.Protocols, o.Protocols) &&
+		slices.Equal(r.Controllers, o.Controllers) && slices.Equal(r.Mirrors, o.Mirrors) &&
+		maps.Equal(r.ExternalIDs, o.ExternalIDs) && maps.Equal(r.OtherConfig, o.OtherConfig)
 }
 
 func (r *portRow) EqualsModel(m ovsmodel.Model) bool {
 	o, ok := m.(*portRow)
-	return ok && r.UUID == o.UUID && r.Name == o.Name && slices.Equal(r.Interfaces, o.Interfaces)
+	return ok && r.UUID == o.UUID && r.Name == o.Name && equalPtr(r.LACP, o.LACP) &&
+		slices.Equal(r.Interfaces, o.Interfaces) && maps.Equal(r.OtherConfig, o.OtherConfig)
 }
 
 func (r *interfaceRow) EqualsModel(m ovsmodel.Model) bool {
 	o, ok := m.(*interfaceRow)
 	return ok && r.UUID == o.UUID && r.Name == o.Name && r.Type == o.Type &&
-		equalPtr(r.OFPort, o.OFPort) && maps.Equal(r.ExternalIDs, o.ExternalIDs)
+		equalPtr(r.OFPort, o.OFPort) && equalPtr(r.CFM, o.CFM) &&
+		maps.Equal(r.ExternalIDs, o.ExternalIDs) && maps.Equal(r.Options, o.Options) &&
+		maps.Equal(r.BFD, o.BFD) && maps.Equal(r.LLDP, o.LLDP)
 }

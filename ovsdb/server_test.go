@@ -35,6 +35,12 @@ type server struct {
 // newServer makes the database, and checks at the end of the test that no goroutine is left.
 func newServer(tb testing.TB) *server {
 	tb.Helper()
+	return newServerOf(tb, schemaFile)
+}
+
+// newServerOf is newServer with a database of another schema.
+func newServerOf(tb testing.TB, schema string) *server {
+	tb.Helper()
 	for _, bin := range []string{"ovsdb-server", "ovsdb-tool", "ovs-vsctl"} {
 		if _, err := exec.LookPath(bin); err != nil {
 			if os.Getenv("CI") != "" {
@@ -51,7 +57,7 @@ func newServer(tb testing.TB) *server {
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &server{tb: tb, dir: dir}
-	s.run("ovsdb-tool", "create", s.path("db"), schemaFile)
+	s.run("ovsdb-tool", "create", s.path("db"), schema)
 	return s
 }
 

@@ -203,7 +203,7 @@ func (s *Source) RootUUID() string {
 func (s *Source) Apply(ctx context.Context, edits []Edit) (missing []string, err error) {
 	c := s.current()
 	if c == nil {
-		return nil, fmt.Errorf("write external_ids of %d rows: %w", len(edits), ErrNotConnected)
+		return nil, fmt.Errorf("write %d rows: %w", len(edits), ErrNotConnected)
 	}
 	return c.Apply(ctx, edits)
 }

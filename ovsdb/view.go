@@ -14,11 +14,16 @@ type replica interface {
 	bridge(uuid string) *bridgeRow
 	port(uuid string) *portRow
 	iface(uuid string) *interfaceRow
+	controller(uuid string) *remoteRow
+	manager(uuid string) *remoteRow
+	mirror(uuid string) *mirrorRow
+	datapath(uuid string) *datapathRow
 }
 
 // dirty says which rows a view must read again.
 type dirty struct {
 	all, root              bool
+	attached               bool // rows that a Bridge row refers to, other than its ports
 	bridges, ports, ifaces map[string]struct{}
 }
 
@@ -32,6 +37,7 @@ type view struct {
 	profiles map[string]string // of host, or newer until published
 	agent    string            // likewise
 	ovn      string            // likewise, Host.OVNBridge
+	facts    *model.HostFacts  // likewise
 	bridges  map[string]*bridgeNode
 	ports    map[string]*portNode        // every port referred to by a bridge, present or not
 	owner    map[string]string           // interface to the port that refers to it
@@ -40,14 +46,16 @@ type view struct {
 }
 
 type bridgeNode struct {
-	bridge *model.Bridge // as last published
-	row    *model.Bridge // the row's own columns as last read
-	ports  []string      // sorted
+	bridge  *model.Bridge // as last published
+	row     *model.Bridge // the row's own columns as last read
+	ports   []string      // sorted
+	mirrors []*mirrorRow
 }
 
 type portNode struct {
-	name, bridge string // bridge is a UUID
-	ifaces       []string
+	port
+	bridge string // UUID
+	ifaces []string
 }
 
 // newView returns a view that reuses the values of seed where rows are equal.
@@ -79,14 +87,16 @@ func (v *view) refresh(r replica, d dirty) *model.Host {
 func (v *view) rebuild(r replica) {
 	old := v.bridges
 	v.bridges, v.ports, v.owner = map[string]*bridgeNode{}, map[string]*portNode{}, map[string]string{}
-	v.shared, v.rootUUID, v.roots, v.profiles, v.agent, v.ovn = false, "", nil, nil, "", ""
+	v.shared, v.rootUUID, v.roots, v.profiles, v.agent, v.ovn, v.facts = false, "", nil, nil, "", "", nil
 	if root := r.root(); root != nil {
 		v.rootUUID, v.roots = root.UUID, sorted(root.Bridges)
-		v.profiles, v.agent, v.ovn = root.profiles(), root.ExternalIDs[model.KeyAgent], root.ovnBridge()
+		v.loadRoot(r, root)
 	}
 	for _, u := range v.roots {
 		if row := r.bridge(u); row != nil {
-			v.bridges[u] = &bridgeNode{row: row.bridge(), ports: sorted(row.Ports)}
+			n := &bridgeNode{ports: sorted(row.Ports)}
+			n.load(r, row)
+			v.bridges[u] = n
 		}
 	}
 	// Of several referrers the first in this order wins.
@@ -100,9 +110,24 @@ func (v *view) rebuild(r replica) {
 		if o := old[u]; o != nil {
 			n.bridge = o.bridge
 		}
-		n.publish(v.interfacesOf(n))
+		n.publish(v, v.interfacesOf(n))
 	}
 	v.publishHost()
+}
+
+func (v *view) loadRoot(r replica, root *rootRow) {
+	v.profiles, v.agent, v.ovn, v.facts = root.profiles(), root.ExternalIDs[model.KeyAgent], root.ovnBridge(), root.facts(r)
+}
+
+// load reads a bridge's own columns and the rows that they refer to, but for its ports.
+func (n *bridgeNode) load(r replica, row *bridgeRow) {
+	n.row, n.mirrors = row.bridge(), nil
+	n.row.Facts.Controllers = remotes(row.Controllers, r.controller)
+	for _, u := range row.Mirrors {
+		if m := r.mirror(u); m != nil {
+			n.mirrors = append(n.mirrors, m)
+		}
+	}
 }
 
 func (v *view) interfacesOf(n *bridgeNode) []*model.Interface {
@@ -129,7 +154,15 @@ func (v *view) update(r replica, d dirty) bool {
 		if root == nil || root.UUID != v.rootUUID || !slices.Equal(sorted(root.Bridges), v.roots) {
 			return false
 		}
-		v.profiles, v.agent, v.ovn = root.profiles(), root.ExternalIDs[model.KeyAgent], root.ovnBridge()
+		v.loadRoot(r, root)
+	}
+	if d.bridges == nil {
+		d.bridges = map[string]struct{}{}
+	}
+	if d.attached { // rare, and bridges are few
+		for u := range v.bridges {
+			d.bridges[u] = struct{}{}
+		}
 	}
 	t := touched{}
 	for u := range d.bridges {
@@ -141,12 +174,15 @@ func (v *view) update(r replica, d dirty) bool {
 		if n := v.ports[u]; n != nil {
 			v.releasePort(u, t)
 			v.claimPort(r, n.bridge, u, t)
+			if b := v.bridges[n.bridge]; len(b.mirrors) > 0 {
+				d.bridges[n.bridge] = struct{}{} // they name their ports
+			}
 		}
 	}
 	for u := range d.ifaces {
 		if port, ok := v.owner[u]; ok {
 			v.touch(t, u)
-			v.load(r, u, v.ports[port].name)
+			v.load(r, u, &v.ports[port].port)
 		}
 	}
 	if v.shared {
@@ -163,7 +199,7 @@ func (v *view) updateBridge(r replica, u string, t touched) bool {
 		_, referred := slices.BinarySearch(v.roots, u)
 		return !referred
 	}
-	n.row = row.bridge()
+	n.load(r, row)
 	was, is := n.ports, sorted(row.Ports)
 	n.ports = is
 	for _, p := range missingIn(was, is) {
@@ -186,7 +222,7 @@ func (v *view) claimPort(r replica, bridge, port string, t touched) {
 	if row == nil {
 		return
 	}
-	n.name, n.ifaces = row.Name, sorted(row.Interfaces)
+	n.port, n.ifaces = row.port(), sorted(row.Interfaces)
 	for _, i := range n.ifaces {
 		if _, taken := v.owner[i]; taken {
 			v.shared = true
@@ -194,7 +230,7 @@ func (v *view) claimPort(r replica, bridge, port string, t touched) {
 		}
 		v.touch(t, i)
 		v.owner[i] = port
-		v.load(r, i, n.name)
+		v.load(r, i, &n.port)
 	}
 }
 
@@ -209,13 +245,13 @@ func (v *view) releasePort(port string, t touched) {
 }
 
 // load reads an interface row, and keeps the value it had if that is still true.
-func (v *view) load(r replica, u, port string) {
+func (v *view) load(r replica, u string, p *port) {
 	row := r.iface(u)
 	if row == nil {
 		delete(v.ifaces, u)
 		return
 	}
-	now := row.iface(port)
+	now := row.iface(p)
 	if old := v.ifaces[u]; old == nil || !equalInterface(old, now) {
 		v.ifaces[u] = now
 	}
@@ -275,13 +311,14 @@ func (v *view) publish(t touched, bridges map[string]struct{}) {
 	}
 	for u, c := range changes {
 		n := v.bridges[u]
-		n.publish(merge(n.bridge.Interfaces, c.out, c.in))
+		n.publish(v, merge(n.bridge.Interfaces, c.out, c.in))
 	}
 	v.publishHost()
 }
 
 // publish makes a new Bridge of the row and these interfaces, unless it would be equal.
-func (n *bridgeNode) publish(list []*model.Interface) {
+func (n *bridgeNode) publish(v *view, list []*model.Interface) {
+	n.row.Facts.Mirrors = n.mirrorFacts(v)
 	if n.bridge != nil && equalRow(n.bridge, n.row) && slices.Equal(n.bridge.Interfaces, list) {
 		return
 	}
@@ -290,14 +327,32 @@ func (n *bridgeNode) publish(list []*model.Interface) {
 	n.bridge = &b
 }
 
+// mirrorFacts returns the bridge's mirrors. Ports of other bridges mean nothing to them.
+func (n *bridgeNode) mirrorFacts(v *view) (list []model.Mirror) {
+	for _, m := range n.mirrors {
+		list = append(list, m.mirror(func(u string) string {
+			if p := v.ports[u]; p != nil && p.bridge == n.row.UUID {
+				return p.name
+			}
+			return ""
+		}))
+	}
+	slices.SortFunc(list, func(a, b model.Mirror) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
 func (v *view) publishHost() {
 	list := make([]*model.Bridge, 0, len(v.bridges))
 	for _, n := range v.bridges {
 		list = append(list, n.bridge)
 	}
 	slices.SortFunc(list, byBridge)
-	if !slices.Equal(list, v.host.Bridges) || !maps.Equal(v.profiles, v.host.Profiles) || v.agent != v.host.Agent || v.ovn != v.host.OVNBridge {
-		v.host = &model.Host{Bridges: list, Profiles: v.profiles, Agent: v.agent, OVNBridge: v.ovn}
+	if v.facts.Equal(v.host.Facts) {
+		v.facts = v.host.Facts
+	}
+	now := &model.Host{Bridges: list, Profiles: v.profiles, Agent: v.agent, OVNBridge: v.ovn, Facts: v.facts}
+	if !equalHost(v.host, now) {
+		v.host = now
 	}
 }
 
@@ -341,15 +396,21 @@ func byBridge(a, b *model.Bridge) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UUID, b.UUID))
 }
 
+// equalHost compares hosts whose bridges and facts are the same values if they are equal.
+func equalHost(a, b *model.Host) bool {
+	return slices.Equal(a.Bridges, b.Bridges) && maps.Equal(a.Profiles, b.Profiles) &&
+		a.Agent == b.Agent && a.OVNBridge == b.OVNBridge && a.Facts == b.Facts
+}
+
 func equalInterface(a, b *model.Interface) bool {
 	return a.UUID == b.UUID && a.Name == b.Name && a.Port == b.Port && a.Type == b.Type &&
-		a.OFPort == b.OFPort && maps.Equal(a.ExternalIDs, b.ExternalIDs)
+		a.OFPort == b.OFPort && a.Facts == b.Facts && maps.Equal(a.ExternalIDs, b.ExternalIDs)
 }
 
 // equalRow compares all but the interfaces.
 func equalRow(a, b *model.Bridge) bool {
 	return a.UUID == b.UUID && a.Name == b.Name && a.FailMode == b.FailMode && a.HasController == b.HasController &&
-		slices.Equal(a.Protocols, b.Protocols) && maps.Equal(a.ExternalIDs, b.ExternalIDs)
+		a.Facts.Equal(&b.Facts) && slices.Equal(a.Protocols, b.Protocols) && maps.Equal(a.ExternalIDs, b.ExternalIDs)
 }
 
 func sorted(s []string) []string {

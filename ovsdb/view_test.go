@@ -20,6 +20,9 @@ type rows struct {
 	bridges map[string]*bridgeRow
 	ports   map[string]*portRow
 	ifaces  map[string]*interfaceRow
+	remotes map[string]*remoteRow // of both tables
+	mirrors map[string]*mirrorRow
+	paths   map[string]*datapathRow
 }
 
 func get[T any](m map[string]*T, u string, clone func(*T) *T) *T {
@@ -34,6 +37,11 @@ func (r *rows) bridge(u string) *bridgeRow   { return get(r.bridges, u, (*bridge
 func (r *rows) port(u string) *portRow       { return get(r.ports, u, (*portRow).clone) }
 func (r *rows) iface(u string) *interfaceRow { return get(r.ifaces, u, (*interfaceRow).clone) }
 
+func (r *rows) controller(u string) *remoteRow { return r.remotes[u] }
+func (r *rows) manager(u string) *remoteRow    { return r.remotes[u] }
+func (r *rows) mirror(u string) *mirrorRow     { return r.mirrors[u] }
+func (r *rows) datapath(u string) *datapathRow { return r.paths[u] }
+
 // mutate changes something at random, valid or not, and marks what it changed.
 func (r *rows) mutate(rnd *rand.Rand, d *dirty) {
 	pick := func(kind string, n int) string { return fmt.Sprintf("%s%d", kind, rnd.IntN(n)) }
@@ -45,26 +53,42 @@ func (r *rows) mutate(rnd *rand.Rand, d *dirty) {
 		slices.Sort(s)
 		return slices.Compact(s)
 	}
-	switch rnd.IntN(10) {
+	switch rnd.IntN(14) {
 	case 0:
-		r.r = &rootRow{UUID: "root", Bridges: some("b", 3), ExternalIDs: map[string]string{model.ProfilePrefix + pick("p", 2): pick("v", 2)}}
+		r.r = &rootRow{UUID: "root", Bridges: some("b", 3), ExternalIDs: map[string]string{model.ProfilePrefix + pick("p", 2): pick("v", 2)},
+			Managers: some("m", 3), Datapaths: map[string]string{"system": pick("d", 2)}}
 		d.add(TableOpenvSwitch, "root")
 	case 1, 2:
 		u := pick("b", 3)
-		r.bridges[u] = &bridgeRow{UUID: u, Name: pick("br", 3), Ports: some("p", 12), ExternalIDs: map[string]string{"a": pick("v", 2)}}
+		r.bridges[u] = &bridgeRow{UUID: u, Name: pick("br", 3), Ports: some("p", 12), ExternalIDs: map[string]string{"a": pick("v", 2)},
+			Controllers: some("m", 3), Mirrors: some("s", 3)}
 		d.add(TableBridge, u)
+	case 10, 11:
+		u := pick("m", 3)
+		r.remotes[u] = &remoteRow{UUID: u, Target: pick("t", 3), Connected: rnd.IntN(2) == 0}
+		d.add(tableController, u)
+		d.add(tableManager, u)
+	case 12:
+		u := pick("s", 3)
+		output := pick("p", 12)
+		r.mirrors[u] = &mirrorRow{UUID: u, Name: u, From: some("p", 12), Output: &output}
+		d.add(tableMirror, u)
+	case 13:
+		u := pick("d", 2)
+		r.paths[u] = &datapathRow{UUID: u, Capabilities: map[string]string{"recirc": pick("v", 2)}}
+		d.add(tableDatapath, u)
 	case 3:
 		u := pick("b", 3)
 		delete(r.bridges, u)
 		d.add(TableBridge, u)
 	case 4, 5:
 		u := pick("p", 12)
-		r.ports[u] = &portRow{UUID: u, Name: pick("port", 12), Interfaces: some("i", 40)}
-		d.add(tablePort, u)
+		r.ports[u] = &portRow{UUID: u, Name: pick("port", 12), Interfaces: some("i", 40), OtherConfig: map[string]string{"stp-enable": []string{"true", "false"}[rnd.IntN(2)]}}
+		d.add(TablePort, u)
 	case 6:
 		u := pick("p", 12)
 		delete(r.ports, u)
-		d.add(tablePort, u)
+		d.add(TablePort, u)
 	case 7:
 		u := pick("i", 40)
 		delete(r.ifaces, u)
@@ -82,7 +106,8 @@ func (r *rows) mutate(rnd *rand.Rand, d *dirty) {
 func TestViewIsFullRecomputation(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		r := &rows{r: &rootRow{UUID: "root"}, bridges: map[string]*bridgeRow{}, ports: map[string]*portRow{}, ifaces: map[string]*interfaceRow{}}
+		r := &rows{r: &rootRow{UUID: "root"}, bridges: map[string]*bridgeRow{}, ports: map[string]*portRow{}, ifaces: map[string]*interfaceRow{},
+			remotes: map[string]*remoteRow{}, mirrors: map[string]*mirrorRow{}, paths: map[string]*datapathRow{}}
 		v := newView(nil)
 		v.refresh(r, dirty{all: true})
 		for step := range 100 {
@@ -150,7 +175,7 @@ func fill(tb testing.TB, c *Client, n int) {
 		name, p, f := fmt.Sprintf("tap%d", i), fmt.Sprintf("p%d", i), fmt.Sprintf("i%d", i)
 		ops = append(ops, insert(TableInterface, f, libovsdb.Row{"name": name, "external_ids": libovsdb.OvsMap{GoMap: map[any]any{
 			"attached-mac": fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8&0xff, i&0xff), "iface-id": name, "allowed-addresses": "10.0.0.1, 10.0.0.2",
-		}}}), insert(tablePort, p, libovsdb.Row{"name": name, "interfaces": libovsdb.UUID{GoUUID: f}}))
+		}}}), insert(TablePort, p, libovsdb.Row{"name": name, "interfaces": libovsdb.UUID{GoUUID: f}}))
 		ports.GoSet = append(ports.GoSet, libovsdb.UUID{GoUUID: p})
 	}
 	ops = append(ops, insert(TableBridge, "b", libovsdb.Row{"name": "br0", "ports": ports}), libovsdb.Operation{
