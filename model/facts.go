@@ -17,10 +17,11 @@ type Remote struct {
 	Target    string // e.g. "tcp:192.0.2.1:6653", "ptcp:6640", "unix:/run/x.sock"
 	OutOfBand bool   // connection_mode is "out-of-band"; the default is in-band
 	Connected bool   // is_connected; Open vSwitch writes it some seconds late
+	Service   bool   // a Controller that fail_mode doesn't look at: of type "service", as those that Open vSwitch listens for are
 }
 
-// CompareRemotes is the order of lists of Remotes: by target, then the in-band ones and
-// the ones that aren't connected first.
+// CompareRemotes is the order of lists of Remotes: by target, then flag by
+// flag.
 func CompareRemotes(a, b Remote) int {
 	no := func(flag bool) int {
 		if flag {
@@ -28,7 +29,7 @@ func CompareRemotes(a, b Remote) int {
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(a.Target, b.Target), no(a.OutOfBand)-no(b.OutOfBand), no(a.Connected)-no(b.Connected))
+	return cmp.Or(cmp.Compare(a.Target, b.Target), no(a.OutOfBand)-no(b.OutOfBand), no(a.Connected)-no(b.Connected), no(a.Service)-no(b.Service))
 }
 
 // HostFacts are facts of the Open_vSwitch row and of what it refers to.

@@ -79,16 +79,16 @@ func dial(ctx context.Context, endpoint string, log *logrus.Entry, changed chan 
 }
 
 func (c *Client) connect(ctx context.Context, endpoint string, log *logrus.Entry) error {
-	err := c.connectTo(ctx, endpoint, log, rowTypes(true))
-	if err != nil && lacksDatapaths(err) {
-		err = c.connectTo(ctx, endpoint, log, rowTypes(false))
+	err := c.connectTo(ctx, endpoint, log, rowTypes(false))
+	if err != nil && lacksColumns(err) {
+		return c.connectTo(ctx, endpoint, log, rowTypes(true))
 	}
 	return err
 }
 
-// lacksDatapaths reports whether a server refused the model because its schema is one of
-// before Open vSwitch 2.14.
-func lacksDatapaths(err error) bool { return strings.Contains(strings.ToLower(err.Error()), "datapath") }
+// lacksColumns reports whether a server refused the model because its schema lacks some
+// table or column.
+func lacksColumns(err error) bool { return strings.Contains(err.Error(), "validation error") }
 
 func (c *Client) connectTo(ctx context.Context, endpoint string, log *logrus.Entry, types map[Table]ovsmodel.Model) error {
 	dbModel, err := clientModel(types)

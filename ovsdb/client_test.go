@@ -131,10 +131,11 @@ func TestHostFollowsChanges(t *testing.T) {
 		{"set Bridge br0 datapath_type=netdev", func(h *model.Host) bool { return h.Bridge("br0").Facts.DatapathType == "netdev" }, "", false},
 		{"set Bridge br0 other_config:disable-in-band=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.DisableInBand }, "", false},
 		{"set-controller br0 tcp:192.0.2.9 ptcp:1", func(h *model.Host) bool {
-			return slices.Equal(h.Bridge("br0").Facts.Controllers, []model.Remote{{Target: "ptcp:1"}, {Target: "tcp:192.0.2.9"}})
+			return slices.Equal(h.Bridge("br0").Facts.Controllers, []model.Remote{{Target: "ptcp:1", Service: true}, {Target: "tcp:192.0.2.9"}})
 		}, "", false},
 		{"set-controller br0 tcp:192.0.2.9", func(h *model.Host) bool { return len(h.Bridge("br0").Facts.Controllers) == 1 }, "", false},
 		{"set Controller br0 is_connected=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.Controllers[0].Connected }, "", false},
+		{"set Controller br0 type=service", func(h *model.Host) bool { return h.Bridge("br0").Facts.Controllers[0].Service }, "", false},
 		{"set Controller br0 connection_mode=out-of-band", func(h *model.Host) bool { return h.Bridge("br0").Facts.Controllers[0].OutOfBand }, "", false},
 		{"del-controller br0", func(h *model.Host) bool { return len(h.Bridge("br0").Facts.Controllers) == 0 }, "", false},
 		{"-- --id=@m create Mirror name=m select_vlan=5,6 -- set Bridge br0 mirrors=@m", func(h *model.Host) bool {

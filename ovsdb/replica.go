@@ -10,11 +10,14 @@ func (c cacheReplica) port(uuid string) *portRow     { return row[portRow](c, Ta
 func (c cacheReplica) iface(uuid string) *interfaceRow {
 	return row[interfaceRow](c, TableInterface, uuid)
 }
-func (c cacheReplica) controller(uuid string) *remoteRow {
-	return (*remoteRow)(row[controllerRow](c, tableController, uuid))
+func (c cacheReplica) controller(uuid string) *controllerRow {
+	if r := row[controllerRow](c, tableController, uuid); r != nil {
+		return r
+	}
+	return (*controllerRow)(row[oldControllerRow](c, tableController, uuid))
 }
-func (c cacheReplica) manager(uuid string) *remoteRow {
-	return (*remoteRow)(row[managerRow](c, tableManager, uuid))
+func (c cacheReplica) manager(uuid string) *controllerRow {
+	return (*controllerRow)(row[managerRow](c, tableManager, uuid))
 }
 func (c cacheReplica) mirror(uuid string) *mirrorRow { return row[mirrorRow](c, tableMirror, uuid) }
 func (c cacheReplica) datapath(uuid string) *datapathRow {

@@ -100,17 +100,28 @@ type interfaceRow struct {
 
 // There are few of the rows below, so libovsdb may clone and compare them as it does.
 
+type controllerRow struct {
+	UUID      string  `ovsdb:"_uuid"`
+	Target    string  `ovsdb:"target"`
+	Mode      *string `ovsdb:"connection_mode"`
+	Connected bool    `ovsdb:"is_connected"`
+	Type      *string `ovsdb:"type"`
+}
+
+// remoteRow is a controllerRow without its type: a row of Manager, or of Controller in an
+// old database.
 type remoteRow struct {
 	UUID      string  `ovsdb:"_uuid"`
 	Target    string  `ovsdb:"target"`
 	Mode      *string `ovsdb:"connection_mode"`
 	Connected bool    `ovsdb:"is_connected"`
+	Type      *string // always nil
 }
 
 // libovsdb tells tables apart by the types of their rows.
 type (
-	controllerRow remoteRow
-	managerRow    remoteRow
+	managerRow       remoteRow
+	oldControllerRow remoteRow
 )
 
 type mirrorRow struct {
@@ -129,20 +140,20 @@ type datapathRow struct {
 	Capabilities map[string]string `ovsdb:"capabilities"`
 }
 
-// rowTypes are the tables that are monitored. Open vSwitch before 2.14 has no table
-// Datapath; all else is there since 2.4.
-func rowTypes(datapaths bool) map[Table]ovsmodel.Model {
+// rowTypes are the tables that are monitored. Open vSwitch before 2.14 lacks some of the
+// newer columns; all else is there since 2.4.
+func rowTypes(old bool) map[Table]ovsmodel.Model {
 	types := map[Table]ovsmodel.Model{
-		TableOpenvSwitch: &oldRootRow{},
-		TableBridge:      &bridgeRow{},
-		TablePort:        &portRow{},
-		TableInterface:   &interfaceRow{},
-		tableController:  &controllerRow{},
-		tableManager:     &managerRow{},
-		tableMirror:      &mirrorRow{},
+		TableBridge:    &bridgeRow{},
+		TablePort:      &portRow{},
+		TableInterface: &interfaceRow{},
+		tableManager:   &managerRow{},
+		tableMirror:    &mirrorRow{},
 	}
-	if datapaths {
-		types[TableOpenvSwitch], types[tableDatapath] = &rootRow{}, &datapathRow{}
+	if old {
+		types[TableOpenvSwitch], types[tableController] = &oldRootRow{}, &oldControllerRow{}
+	} else {
+		types[TableOpenvSwitch], types[tableController], types[tableDatapath] = &rootRow{}, &controllerRow{}, &datapathRow{}
 	}
 	return types
 }
@@ -268,7 +279,7 @@ func (r *rootRow) facts(rep replica) *model.HostFacts {
 }
 
 // remotes reads rows of Controller or Manager, and sorts them: a set has no order.
-func remotes(uuids []string, read func(uuid string) *remoteRow) (list []model.Remote) {
+func remotes(uuids []string, read func(uuid string) *controllerRow) (list []model.Remote) {
 	for _, u := range uuids {
 		if row := read(u); row != nil {
 			list = append(list, row.remote())
@@ -280,8 +291,21 @@ func remotes(uuids []string, read func(uuid string) *remoteRow) (list []model.Re
 	return list
 }
 
-func (r *remoteRow) remote() model.Remote {
-	return model.Remote{Target: r.Target, OutOfBand: r.Mode != nil && *r.Mode == "out-of-band", Connected: r.Connected}
+func (r *controllerRow) remote() model.Remote {
+	return model.Remote{
+		Target: r.Target, OutOfBand: r.Mode != nil && *r.Mode == "out-of-band", Connected: r.Connected,
+		Service: r.service(),
+	}
+}
+
+// service reports whether a controller is one that fail_mode doesn't look at: by its type
+// or, where that is empty, one that Open vSwitch listens for (ovs-vswitchd.conf.db(5)).
+func (r *controllerRow) service() bool {
+	if r.Type != nil {
+		return *r.Type == "service"
+	}
+	kind, _, _ := strings.Cut(r.Target, ":")
+	return kind == "ptcp" || kind == "pssl" || kind == "punix"
 }
 
 // mirror returns the row with the names of the ports that it refers to by UUID.

@@ -1,6 +1,7 @@
 package ovsdb
 
 import (
+	"cmp"
 	"reflect"
 	"testing"
 
@@ -112,11 +113,18 @@ func TestRowsForgetNoField(t *testing.T) {
 	checkRow[interfaceRow](t)
 }
 
-// TestOldRootRow: the two root rows differ in the column that only one of them has.
-func TestOldRootRow(t *testing.T) {
-	now, old := columnsOf(&rootRow{}), columnsOf(&oldRootRow{})
-	if want := append(old, "datapaths"); !reflect.DeepEqual(now, want) {
-		t.Errorf("columns %q, want %q", now, want)
+// TestOldRows: the rows of old databases lack one column, and nothing else.
+func TestOldRows(t *testing.T) {
+	for _, test := range []struct {
+		now, old ovsmodel.Model
+		lacks    string
+	}{
+		{&rootRow{}, &oldRootRow{}, "datapaths"},
+		{&controllerRow{}, &oldControllerRow{}, "type"},
+	} {
+		if got, want := columnsOf(test.now), append(columnsOf(test.old), test.lacks); !reflect.DeepEqual(got, want) {
+			t.Errorf("columns %q, want %q", got, want)
+		}
 	}
 }
 
@@ -157,7 +165,7 @@ func TestModelForgetsNoField(t *testing.T) {
 
 // meaningful are values that a column needs to mean something.
 var meaningful = map[string]any{
-	"FailMode": ptr("secure"), "OFPort": ptr(7), "LACP": ptr("active"), "Mode": ptr("out-of-band"),
+	"FailMode": ptr("secure"), "OFPort": ptr(7), "LACP": ptr("active"), "Mode": ptr("out-of-band"), "controllerRow.Type": ptr("service"),
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -178,7 +186,7 @@ func checkRead[T any](t *testing.T, r replica, read func(replica, *T) any) {
 		field, row := reflect.ValueOf(v).Elem().FieldByName(name), reflect.TypeFor[T]().Name()
 		if m := meanings[row+"."+name]; m != nil {
 			field.Set(reflect.ValueOf(m))
-		} else if m := meaningful[name]; m != nil {
+		} else if m := cmp.Or(meaningful[row+"."+name], meaningful[name]); m != nil {
 			field.Set(reflect.ValueOf(m))
 		}
 		if reflect.DeepEqual(read(r, v), zero) {
@@ -188,8 +196,8 @@ func checkRead[T any](t *testing.T, r replica, read func(replica, *T) any) {
 }
 
 func TestRowsAreReadInFull(t *testing.T) {
-	x := &remoteRow{UUID: "x", Target: "tcp:192.0.2.1"}
-	r := &rows{remotes: map[string]*remoteRow{"x": x}, mirrors: map[string]*mirrorRow{"x": {Name: "x"}}, paths: map[string]*datapathRow{"x": {}}}
+	x := &controllerRow{UUID: "x", Target: "tcp:192.0.2.1"}
+	r := &rows{remotes: map[string]*controllerRow{"x": x}, mirrors: map[string]*mirrorRow{"x": {Name: "x"}}, paths: map[string]*datapathRow{"x": {}}}
 	checkRead(t, r, func(r replica, row *rootRow) any {
 		return []any{row.UUID, row.Bridges, row.profiles(), row.facts(r)} // the rebuild takes the first two
 	})
@@ -200,7 +208,7 @@ func TestRowsAreReadInFull(t *testing.T) {
 	})
 	checkRead(t, r, func(_ replica, row *portRow) any { return []any{row.port(), row.Interfaces} })
 	checkRead(t, r, func(_ replica, row *interfaceRow) any { return row.iface(&port{}) })
-	checkRead(t, r, func(_ replica, row *remoteRow) any { return []any{row.UUID, row.remote()} })
+	checkRead(t, r, func(_ replica, row *controllerRow) any { return []any{row.UUID, row.remote()} })
 	checkRead(t, r, func(_ replica, row *mirrorRow) any {
 		return []any{row.UUID, row.mirror(func(u string) string { return u })}
 	})

@@ -22,6 +22,7 @@ func TestOlderSchema(t *testing.T) {
 		"no datapaths": func(tables map[string]table) {
 			delete(tables, "Datapath")
 			delete(tables["Open_vSwitch"].Columns, "datapaths")
+			delete(tables["Controller"].Columns, "type")
 		},
 		"no capabilities": func(tables map[string]table) { delete(tables["Datapath"].Columns, "capabilities") },
 	} {
@@ -50,10 +51,10 @@ func TestOlderSchema(t *testing.T) {
 			}
 			s := newServerOf(t, path)
 			s.start()
-			s.vsctl("init -- add-br br0 -- set-manager ptcp:9 -- set Open_vSwitch . external_ids:vifguard-agent=me")
+			s.vsctl("init -- add-br br0 -- set-manager ptcp:9 -- set-controller br0 ptcp:8 -- set Open_vSwitch . external_ids:vifguard-agent=me")
 			c := s.dial()
 			h := c.Host()
-			if h.Bridge("br0") == nil || len(h.Facts.Managers) != 1 || h.Agent != "me" || c.RootUUID() == "" || h.Facts.Capabilities != nil {
+			if h.Bridge("br0") == nil || len(h.Facts.Managers) != 1 || len(h.Bridge("br0").Facts.Controllers) != 1 || h.Agent != "me" || c.RootUUID() == "" || h.Facts.Capabilities != nil {
 				t.Errorf("%+v\n%s", h.Facts, dump(h))
 			}
 			s.vsctl("set Open_vSwitch . other_config:vlan-limit=0")

@@ -14,8 +14,8 @@ type replica interface {
 	bridge(uuid string) *bridgeRow
 	port(uuid string) *portRow
 	iface(uuid string) *interfaceRow
-	controller(uuid string) *remoteRow
-	manager(uuid string) *remoteRow
+	controller(uuid string) *controllerRow
+	manager(uuid string) *controllerRow
 	mirror(uuid string) *mirrorRow
 	datapath(uuid string) *datapathRow
 }

@@ -20,7 +20,7 @@ type rows struct {
 	bridges map[string]*bridgeRow
 	ports   map[string]*portRow
 	ifaces  map[string]*interfaceRow
-	remotes map[string]*remoteRow // of both tables
+	remotes map[string]*controllerRow // of both tables
 	mirrors map[string]*mirrorRow
 	paths   map[string]*datapathRow
 }
@@ -37,10 +37,10 @@ func (r *rows) bridge(u string) *bridgeRow   { return get(r.bridges, u, (*bridge
 func (r *rows) port(u string) *portRow       { return get(r.ports, u, (*portRow).clone) }
 func (r *rows) iface(u string) *interfaceRow { return get(r.ifaces, u, (*interfaceRow).clone) }
 
-func (r *rows) controller(u string) *remoteRow { return r.remotes[u] }
-func (r *rows) manager(u string) *remoteRow    { return r.remotes[u] }
-func (r *rows) mirror(u string) *mirrorRow     { return r.mirrors[u] }
-func (r *rows) datapath(u string) *datapathRow { return r.paths[u] }
+func (r *rows) controller(u string) *controllerRow { return r.remotes[u] }
+func (r *rows) manager(u string) *controllerRow    { return r.remotes[u] }
+func (r *rows) mirror(u string) *mirrorRow         { return r.mirrors[u] }
+func (r *rows) datapath(u string) *datapathRow     { return r.paths[u] }
 
 // mutate changes something at random, valid or not, and marks what it changed.
 func (r *rows) mutate(rnd *rand.Rand, d *dirty) {
@@ -65,7 +65,7 @@ func (r *rows) mutate(rnd *rand.Rand, d *dirty) {
 		d.add(TableBridge, u)
 	case 10, 11:
 		u := pick("m", 3)
-		r.remotes[u] = &remoteRow{UUID: u, Target: pick("t", 3), Connected: rnd.IntN(2) == 0}
+		r.remotes[u] = &controllerRow{UUID: u, Target: pick("t", 3), Connected: rnd.IntN(2) == 0}
 		d.add(tableController, u)
 		d.add(tableManager, u)
 	case 12:
@@ -107,7 +107,7 @@ func TestViewIsFullRecomputation(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		r := &rows{r: &rootRow{UUID: "root"}, bridges: map[string]*bridgeRow{}, ports: map[string]*portRow{}, ifaces: map[string]*interfaceRow{},
-			remotes: map[string]*remoteRow{}, mirrors: map[string]*mirrorRow{}, paths: map[string]*datapathRow{}}
+			remotes: map[string]*controllerRow{}, mirrors: map[string]*mirrorRow{}, paths: map[string]*datapathRow{}}
 		v := newView(nil)
 		v.refresh(r, dirty{all: true})
 		for step := range 100 {
