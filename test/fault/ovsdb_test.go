@@ -115,13 +115,9 @@ var ovsdbFaults = []fault{
 		name:    "database's disk full",
 		promise: "flows stay; the agent goes on when there is room",
 		rate:    slowRate, streams: few, waits: true,
-		prepare: func(s *scene) { s.onSmallDisk(); s.guard() },
+		prepare: func(s *scene) { s.MustUseSmallDisk(); s.guard() },
 		strike: func(s *scene, r *result) {
-			free := s.fillDisk()
-			// No change can be written, and no status.
-			if _, err := s.Vsctl("--no-wait", "set", "Interface", "vm1", "external_ids:x="+string(make40k())); err == nil {
-				s.t.Error("the disk isn't full")
-			}
+			free := s.MustFillDisk() // no change can be written, and no status
 			s.rest()
 			r.now()
 			free()
@@ -152,47 +148,4 @@ func (s *scene) db() string { return filepath.Join(s.Dir, "conf.db") }
 func copyFile(from, to string) error {
 	data, err := os.ReadFile(from)
 	return errors.Join(err, os.WriteFile(to, data, 0o640))
-}
-
-// diskSize of the disk that is to be full.
-const diskSize = 256 << 10
-
-// onSmallDisk moves the database to a file system of its own.
-func (s *scene) onSmallDisk() {
-	s.t.Helper()
-	disk := filepath.Join(s.Dir, "disk")
-	moved := filepath.Join(disk, "conf.db")
-	s.MustRun(s.KillOVSDB)
-	s.MustRun(func() error { return os.Mkdir(disk, 0o755) })
-	s.MustRun(func() error { return unix.Mount("tmpfs", disk, "tmpfs", 0, fmt.Sprintf("size=%d", diskSize)) })
-	s.t.Cleanup(func() {
-		// The switch is stopped after this, so let the file system go when it has.
-		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
-			s.t.Errorf("unmount %s: %v", disk, err)
-		}
-	})
-	s.MustRun(func() error { return copyFile(s.db(), moved) })
-	s.MustRun(func() error { return os.Remove(s.db()) })
-	s.MustRun(func() error { return os.Symlink(moved, s.db()) })
-	s.MustRun(s.StartOVSDB)
-	s.MustRun(func() error { return s.WaitVswitchd(s.t.Context()) })
-}
-
-// fillDisk takes all room of the small disk and returns the function that frees it.
-func (s *scene) fillDisk() (free func()) {
-	s.t.Helper()
-	path := filepath.Join(s.Dir, "disk", "ballast")
-	if err := os.WriteFile(path, make([]byte, 2*diskSize), 0o600); !errors.Is(err, unix.ENOSPC) {
-		s.t.Fatalf("filling the disk: %v", err)
-	}
-	return func() { s.MustRun(func() error { return os.Remove(path) }) }
-}
-
-// make40k is more than what is left of a page.
-func make40k() []byte {
-	b := make([]byte, 40<<10)
-	for n := range b {
-		b[n] = 'x'
-	}
-	return b
 }
