@@ -28,7 +28,7 @@ type use struct {
 func (u *use) announced() bool { return u.reason != model.ReasonIP }
 
 // addresses judges announcements and IP sources.
-func (j *judge) addresses(open map[model.Reason][]drops.Seen) {
+func (j *judge) addresses(open map[model.Reason][]drops.ClaimCount) {
 	uses := j.uses(open)
 	uses = j.noise(uses)
 	uses = j.prefixes(uses)
@@ -43,7 +43,7 @@ func (j *judge) addresses(open map[model.Reason][]drops.Seen) {
 }
 
 // uses sums claims up by address.
-func (j *judge) uses(open map[model.Reason][]drops.Seen) []*use {
+func (j *judge) uses(open map[model.Reason][]drops.ClaimCount) []*use {
 	var all []*use
 	for _, reason := range []model.Reason{model.ReasonARP, model.ReasonND, model.ReasonIP} {
 		for _, s := range open[reason] {

@@ -39,7 +39,7 @@ type VIF struct {
 	Row    *model.Interface
 	Policy model.Policy
 	Drops  map[string]uint64 // packets by reason, by the switch's counters; nil when they can't be read
-	Claims []drops.Seen
+	Claims []drops.ClaimCount
 	Others uint64 // samples with further claims, which were too many to be remembered
 }
 
@@ -121,7 +121,7 @@ type judge struct {
 // Advise judges one VIF of the host.
 func (h *Host) Advise(v *VIF) Advice {
 	j := &judge{VIF: v, host: h}
-	open := make(map[model.Reason][]drops.Seen)
+	open := make(map[model.Reason][]drops.ClaimCount)
 	settled := make(map[string]uint64)
 	for _, s := range v.Claims {
 		if now := refusal(&v.Policy, model.ParseReason(s.Reason), &s.Claim); now != model.NoReason {
@@ -155,7 +155,7 @@ func (j *judge) rest(open bool, settled map[string]uint64) {
 		if reason == model.ReasonFlood.String() {
 			continue // a quarantine drops good frames too: what led to it has another reason
 		}
-		if j.Drops[reason] > 0 && !slices.ContainsFunc(j.Claims, func(s drops.Seen) bool { return s.Reason == reason }) && !j.blockedOnPurpose() {
+		if j.Drops[reason] > 0 && !slices.ContainsFunc(j.Claims, func(s drops.ClaimCount) bool { return s.Reason == reason }) && !j.blockedOnPurpose() {
 			j.add(Finding{
 				Verdict: Unknown, Reason: reason, What: "sent frames of which none was sampled",
 				Why: "Only the switch's counter tells of them: they are older than the agent's memory, or it doesn't sample (vifguard run --sample-rate).",
@@ -301,7 +301,7 @@ func (j *judge) name(o *VIF) string {
 	return s
 }
 
-func samples(list []drops.Seen) (n uint64) {
+func samples(list []drops.ClaimCount) (n uint64) {
 	for _, s := range list {
 		n += s.Samples
 	}

@@ -17,7 +17,7 @@ import (
 const own = "52:54:00:00:00:01"
 
 // vif is a VIF of the table below.
-func vif(port, keys string, claims ...drops.Seen) VIF {
+func vif(port, keys string, claims ...drops.ClaimCount) VIF {
 	bridge := &model.Bridge{Name: "br0", ExternalIDs: map[string]string{"port-security": "auto", "port-security-action": "observe"}}
 	config := model.ResolveBridge(bridge)
 	row := &model.Interface{UUID: port, Name: port, ExternalIDs: make(map[string]string)}
@@ -29,8 +29,8 @@ func vif(port, keys string, claims ...drops.Seen) VIF {
 }
 
 // claim is a sample, as words: eth, sha, option, spa, source, target, kind, vlans, type, n.
-func claim(reason, words string) drops.Seen {
-	s := drops.Seen{Reason: reason, Passed: true, Samples: 2}
+func claim(reason, words string) drops.ClaimCount {
+	s := drops.ClaimCount{Reason: reason, Passed: true, Samples: 2}
 	s.Claim.EthSrc = mac(own)
 	for _, word := range strings.Fields(words) {
 		k, v, _ := strings.Cut(word, "=")
@@ -78,7 +78,7 @@ func mac(s string) model.MAC {
 }
 
 // many are claims of n addresses, the number in place of %d.
-func many(reason, words string, n int) (list []drops.Seen) {
+func many(reason, words string, n int) (list []drops.ClaimCount) {
 	for i := range n {
 		list = append(list, claim(reason, fmt.Sprintf(words, i+10)))
 	}
@@ -103,7 +103,7 @@ func TestAdvise(t *testing.T) {
 		{"an ARP probe and DAD", vif("tap1", one, claim("arp", "spa=0.0.0.0 target=192.0.2.66 kind=probe"), claim("nd", "source=:: target=fe80::1234:5678:9abc:def0 kind=DAD")),
 			[]string{"allow arp vifguard set tap1 --address 192.0.2.10,192.0.2.66,fe80::1234:5678:9abc:def0"}, nil},
 		{"a gateway's address", vif("tap1", one, claim("arp", "spa=192.0.2.1 kind=x")), []string{"decide arp vifguard set tap1 --address 192.0.2.10,192.0.2.1"}, nil},
-		{"answers only", vif("tap1", one, drops.Seen{Reason: "arp", Passed: true, Samples: 1, Claim: frame.Claim{
+		{"answers only", vif("tap1", one, drops.ClaimCount{Reason: "arp", Passed: true, Samples: 1, Claim: frame.Claim{
 			EthSrc: mac(own), SHA: mac(own), SPA: netip.MustParseAddr("192.0.2.66"), Kind: "ARP reply"}}),
 			[]string{"decide arp vifguard set tap1 --address 192.0.2.10,192.0.2.66"}, nil},
 		{"settled", vif("tap1", one+" port-security-allow=router", claim("arp", "spa=192.0.2.10"), claim("router", "kind=RA"), claim("mac", "")),

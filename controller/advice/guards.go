@@ -11,7 +11,7 @@ import (
 )
 
 // guards judges servers, routers and protocols that ordinary guests aren't.
-func (j *judge) guards(open map[model.Reason][]drops.Seen) {
+func (j *judge) guards(open map[model.Reason][]drops.ClaimCount) {
 	if seen := open[model.ReasonDHCPServer]; len(seen) > 0 {
 		j.add(Finding{
 			Verdict: Decide, Reason: model.ReasonDHCPServer.String(), Samples: samples(seen), What: "runs a DHCP server: " + list(kinds(seen)),
@@ -26,7 +26,7 @@ func (j *judge) guards(open map[model.Reason][]drops.Seen) {
 			set: j.merged(model.KeyAllow, "router"),
 		})
 	}
-	types := make(map[frame.EtherType][]drops.Seen)
+	types := make(map[frame.EtherType][]drops.ClaimCount)
 	var order []frame.EtherType
 	for _, s := range open[model.ReasonEtherType] {
 		if types[s.Claim.EtherType] == nil {
@@ -61,7 +61,7 @@ var purposeful = [...]struct {
 	{0x8915, "RoCE"}, {0x8892, "PROFINET"}, {0x88a4, "EtherCAT"}, {0x88b8, "GOOSE"}, {0x4305, "B.A.T.M.A.N."}, {0x22f3, "TRILL"},
 }
 
-func (j *judge) protocol(t frame.EtherType, seen []drops.Seen) {
+func (j *judge) protocol(t frame.EtherType, seen []drops.ClaimCount) {
 	f := Finding{Verdict: Decide, Reason: model.ReasonEtherType.String(), Samples: samples(seen), About: []string{t.String()}}
 	if t < 0x0600 { // IEEE 802.3: no ethertype, so nothing that could be allowed
 		f.Verdict = Harmless
@@ -103,8 +103,8 @@ func (j *judge) protocol(t frame.EtherType, seen []drops.Seen) {
 }
 
 // vlans judges tags.
-func (j *judge) vlans(seen []drops.Seen) {
-	byTag := make(map[string][]drops.Seen) // "priority", "trunk" and "stack"
+func (j *judge) vlans(seen []drops.ClaimCount) {
+	byTag := make(map[string][]drops.ClaimCount) // "priority", "trunk" and "stack"
 	var ids []string
 	for _, s := range seen {
 		switch tags := s.Claim.VLANs; {
@@ -142,7 +142,7 @@ func (j *judge) vlans(seen []drops.Seen) {
 }
 
 // kinds are the words for what was sent, and by whom.
-func kinds(seen []drops.Seen) []string {
+func kinds(seen []drops.ClaimCount) []string {
 	var words []string
 	for _, s := range seen {
 		w := fmt.Sprintf("%s from %s", s.Claim.Kind, s.Claim.Source)

@@ -12,12 +12,12 @@ import (
 // foreign is a MAC that a VIF used and doesn't have, and what it said with it.
 type foreign struct {
 	mac   model.MAC
-	seen  []drops.Seen
+	seen  []drops.ClaimCount
 	addrs []netip.Addr // that no MAC of the VIF may speak for
 }
 
 // macs judges foreign MACs.
-func (j *judge) macs(seen []drops.Seen) {
+func (j *judge) macs(seen []drops.ClaimCount) {
 	own := j.Policy.MACs()
 	var all []*foreign
 	for _, s := range seen {
@@ -44,7 +44,7 @@ func (j *judge) macs(seen []drops.Seen) {
 	}
 }
 
-func (f *foreign) add(s drops.Seen, own []model.MAC, p *model.Policy) {
+func (f *foreign) add(s drops.ClaimCount, own []model.MAC, p *model.Policy) {
 	f.seen = append(f.seen, s)
 	c := &s.Claim
 	for _, a := range []netip.Addr{c.SPA, c.Target, c.Source} {
@@ -108,7 +108,7 @@ func (j *judge) virtual(finding *Finding, f *foreign, owners []*VIF) {
 }
 
 // blocked judges what a VIF sent that may send nothing.
-func (j *judge) blocked(seen []drops.Seen) {
+func (j *judge) blocked(seen []drops.ClaimCount) {
 	if j.blockedOnPurpose() {
 		if len(seen) > 0 {
 			j.add(Finding{

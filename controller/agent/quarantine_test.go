@@ -102,7 +102,7 @@ func TestFloodIsQuarantined(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range claims.VIFs {
-		if slices.ContainsFunc(v.Claims, func(s drops.Seen) bool { return s.Reason == "flood" }) {
+		if slices.ContainsFunc(v.Claims, func(s drops.ClaimCount) bool { return s.Reason == "flood" }) {
 			t.Errorf("what was dropped in quarantine counts as a claim: %v", v.Claims)
 		}
 	}

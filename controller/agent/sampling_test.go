@@ -170,7 +170,7 @@ func TestFlood(t *testing.T) {
 	if len(report.VIFs) != 1 || report.VIFs[0].Drops["mac"] != frames || report.VIFs[0].Drops["arp"] != 1 {
 		t.Fatalf("%+v", report)
 	}
-	flood := slices.DeleteFunc(report.VIFs[0].Claims, func(s drops.Seen) bool { return s.Reason != "mac" })
+	flood := slices.DeleteFunc(report.VIFs[0].Claims, func(s drops.ClaimCount) bool { return s.Reason != "mac" })
 	if len(flood) != 1 {
 		t.Fatalf("%+v", report)
 	}

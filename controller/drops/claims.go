@@ -30,7 +30,7 @@ type vifClaims struct {
 	vif    VIF
 	last   time.Time
 	counts map[string]uint64 // packets by reason
-	seen   map[claimKey]*Seen
+	claims map[claimKey]*ClaimCount
 	others uint64 // samples of claims that made room for others
 }
 
@@ -42,7 +42,7 @@ type claimKey struct {
 // Report is everything that is known, in a stable order: by bridge, port and row; the
 // claims of a VIF by reason, and the most frequent first.
 type Report struct {
-	Since time.Time   `json:"since"` // since when there was somebody to look
+	Since time.Time   `json:"since"` // since when claims are counted
 	VIFs  []VIFReport `json:"vifs"`
 }
 
@@ -51,12 +51,12 @@ type VIFReport struct {
 	VIF
 	Last   time.Time         `json:"last"`             // when anything was dropped last
 	Drops  map[string]uint64 `json:"drops"`            // packets by reason, by the switch's counters
-	Claims []Seen            `json:"claims"`           // at most 64
+	Claims []ClaimCount      `json:"claims"`           // at most 64
 	Others uint64            `json:"others,omitempty"` // samples with further claims, which were too many
 }
 
-// Seen is one claim of a VIF.
-type Seen struct {
+// ClaimCount is one claim of a VIF, and how often it was sampled.
+type ClaimCount struct {
 	Reason  string      `json:"reason"`
 	Passed  bool        `json:"passed"` // the last one would have been dropped, but for the action observe
 	Claim   frame.Claim `json:"claim"`
@@ -66,7 +66,7 @@ type Seen struct {
 	Last    time.Time   `json:"last"`
 }
 
-// identity tells VIFs apart: by their row, as names are reused.
+// identity distinguishes VIFs: by their row, as names are reused.
 func (v *VIF) identity() string { return cmp.Or(v.UUID, v.Bridge+"\x00"+v.Port) }
 
 // Add remembers a sample.
@@ -74,11 +74,11 @@ func (c *Claims) Add(now time.Time, s *Sample) {
 	now = now.UTC()
 	v := c.of(now, s.VIF)
 	key := claimKey{s.Reason, s.Claim}
-	seen := v.seen[key]
+	seen := v.claims[key]
 	if seen == nil {
 		v.makeRoom()
-		seen = &Seen{Reason: s.Reason, Claim: s.Claim, First: now}
-		v.seen[key] = seen
+		seen = &ClaimCount{Reason: s.Reason, Claim: s.Claim, First: now}
+		v.claims[key] = seen
 	}
 	seen.Passed, seen.Frame, seen.Last = s.Passed, s.Frame, now
 	seen.Samples++
@@ -100,7 +100,7 @@ func (c *Claims) of(now time.Time, vif VIF) *vifClaims {
 		if len(c.vifs) >= maxVIFs {
 			c.forgetOldest()
 		}
-		v = &vifClaims{counts: make(map[string]uint64), seen: make(map[claimKey]*Seen)}
+		v = &vifClaims{counts: make(map[string]uint64), claims: make(map[claimKey]*ClaimCount)}
 		c.vifs[vif.identity()] = v
 	}
 	v.vif, v.last = vif, now
@@ -121,17 +121,17 @@ func (c *Claims) forgetOldest() {
 // wasn't seen for longest: a guest that makes up a new claim with every frame must not
 // displace what it claims all the time.
 func (v *vifClaims) makeRoom() {
-	if len(v.seen) < maxClaims {
+	if len(v.claims) < maxClaims {
 		return
 	}
-	var least *Seen
-	for _, s := range v.seen {
+	var least *ClaimCount
+	for _, s := range v.claims {
 		if least == nil || s.Samples < least.Samples || s.Samples == least.Samples && s.Last.Before(least.Last) {
 			least = s
 		}
 	}
 	v.others += least.Samples
-	delete(v.seen, claimKey{least.Reason, least.Claim})
+	delete(v.claims, claimKey{least.Reason, least.Claim})
 }
 
 // Report returns a copy of what is known.
@@ -147,14 +147,14 @@ func (c *Claims) Report() Report {
 }
 
 func (v *vifClaims) report() VIFReport {
-	r := VIFReport{VIF: v.vif, Last: v.last, Drops: make(map[string]uint64), Claims: []Seen{}, Others: v.others}
+	r := VIFReport{VIF: v.vif, Last: v.last, Drops: make(map[string]uint64), Claims: []ClaimCount{}, Others: v.others}
 	for reason, n := range v.counts {
 		r.Drops[reason] = n
 	}
-	for _, s := range v.seen {
+	for _, s := range v.claims {
 		r.Claims = append(r.Claims, *s)
 	}
-	slices.SortFunc(r.Claims, func(a, b Seen) int {
+	slices.SortFunc(r.Claims, func(a, b ClaimCount) int {
 		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(b.Samples, a.Samples), a.First.Compare(b.First), cmp.Compare(a.Frame, b.Frame))
 	})
 	return r
@@ -178,8 +178,8 @@ func (c *Claims) Restore(r Report) {
 			}
 		}
 		for _, s := range old.Claims {
-			if len(v.seen) < maxClaims {
-				v.seen[claimKey{s.Reason, s.Claim}] = &s
+			if len(v.claims) < maxClaims {
+				v.claims[claimKey{s.Reason, s.Claim}] = &s
 			}
 		}
 	}

@@ -13,13 +13,13 @@ const (
 	newPerWindow = 5                // claims of one VIF and reason that get a line of their own in a window
 	linesRate    = 20               // lines per second of all VIFs
 	linesBurst   = 200
-	admitRate    = 2000 // samples per second that are looked at
+	admitRate    = 2000 // samples per second that are read
 	admitBurst   = 2000
-	maxWindow    = 64 // claims that are told apart in a flood
+	maxWindow    = 64 // claims that are distinguished in a flood
 )
 
 // Fold turns the samples of one bridge into events: the first of its kind at once,
-// what repeats itself as a sum every [Window]. Samples are told apart by their rule's
+// what repeats itself as a sum every [Window]. Samples are distinguished by their rule's
 // cookie, which stands for a VIF and a reason, and within that by what they claim.
 //
 // It keeps account of the rule's packet counter, so that sums are of what the switch
@@ -39,11 +39,11 @@ type group struct {
 	pending uint64                   // samples without one
 	last    *Sample
 
-	told uint64 // of the counter: packets that are in an event
-	seen uint64 // its last known value
+	reported uint64 // of the counter: packets that are in an event
+	counted  uint64 // its last known value
 }
 
-// NewFold returns a Fold that has seen nothing.
+// NewFold returns a Fold that knows of nothing.
 func NewFold() *Fold {
 	return &Fold{
 		groups: make(map[uint64]*group),
@@ -52,14 +52,14 @@ func NewFold() *Fold {
 	}
 }
 
-// Admit reports whether there is time to look at one more sample. Those that aren't
-// looked at are still in the sums, by the switch's counter.
+// Admit reports whether there is time to read one more sample. Those that aren't
+// read are still in the sums, by the switch's counter.
 func (f *Fold) Admit(now time.Time) bool { return f.admit.take(now) }
 
 // Baseline says what a rule has counted before anything of it was sampled.
 func (f *Fold) Baseline(cookie, packets uint64) {
 	if f.groups[cookie] == nil && packets > 0 {
-		f.groups[cookie] = &group{told: packets, seen: packets}
+		f.groups[cookie] = &group{reported: packets, counted: packets}
 	}
 }
 
@@ -84,7 +84,7 @@ func (f *Fold) Sample(now time.Time, cookie uint64, s Sample) *Event {
 		return nil
 	}
 	g.shown++
-	g.told++
+	g.reported++
 	e := s.event(now)
 	return &e
 }
@@ -122,9 +122,9 @@ func (f *Fold) Close(now time.Time, cookie, packets uint64, known bool) *Event {
 	}
 	switch {
 	case known && exact:
-		g.told, g.seen = max(packets, g.told), packets
+		g.reported, g.counted = max(packets, g.reported), packets
 	case known:
-		g.told, g.seen = packets, packets
+		g.reported, g.counted = packets, packets
 	}
 	if more == 0 && g.pending == 0 {
 		g.opened, g.claims = time.Time{}, nil
@@ -135,8 +135,8 @@ func (f *Fold) Close(now time.Time, cookie, packets uint64, known bool) *Event {
 	return e
 }
 
-// Unsampled takes the counter of a rule of which nothing is sampled at the time, because
-// another of the same VIF has used up what its meter lets through: a flood must not hide
+// Unsampled takes the counter of a rule that isn't sampled at the moment, because another rule of
+// the same VIF has used up what its meter lets through: a flood must not hide
 // what else a guest does. like is the cookie of that other rule.
 func (f *Fold) Unsampled(now time.Time, like, cookie uint64, reason string, packets uint64) *Event {
 	other, g := f.groups[like], f.groups[cookie]
@@ -148,7 +148,7 @@ func (f *Fold) Unsampled(now time.Time, like, cookie uint64, reason string, pack
 		return nil
 	}
 	f.groups[cookie] = g
-	g.told, g.seen = packets, packets
+	g.reported, g.counted = packets, packets
 	return &Event{
 		Time: now.UTC(), VIF: other.last.VIF, Reason: reason, Passed: other.last.Passed,
 		More: &More{Packets: more, Exact: exact, Seconds: int(Window.Seconds())},
@@ -156,18 +156,18 @@ func (f *Fold) Unsampled(now time.Time, like, cookie uint64, reason string, pack
 }
 
 // more returns how many packets are in no event yet. A counter lags behind by up to a
-// second, so it may be less than what was told; when it has gone back, the switch has
+// second, so it may be less than what was reported; when it has gone back, the switch has
 // a new rule, and what the old one counted last is lost.
 func (g *group) more(packets uint64, known bool) (n uint64, exact bool) {
 	switch {
 	case !known:
 		return g.pending, false
-	case packets < g.seen:
+	case packets < g.counted:
 		return max(packets, g.pending), false
-	case packets < g.told:
+	case packets < g.reported:
 		return 0, true
 	}
-	return packets - g.told, true
+	return packets - g.reported, true
 }
 
 // Retain forgets rules that aren't there any more, unless they have something to say.

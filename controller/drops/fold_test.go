@@ -260,7 +260,7 @@ func TestClaims(t *testing.T) {
 		t.Fatalf("%d VIFs", len(r.VIFs))
 	}
 	v := r.VIFs[0]
-	want := Seen{Reason: "mac", Claim: constant.Claim, Frame: "f", Samples: 10 * maxClaims, First: t0, Last: after(10*maxClaims - 1)}
+	want := ClaimCount{Reason: "mac", Claim: constant.Claim, Frame: "f", Samples: 10 * maxClaims, First: t0, Last: after(10*maxClaims - 1)}
 	if diff := cmp.Diff(want, v.Claims[0], byAddr); diff != "" {
 		t.Errorf("the constant claim (-want +got):\n%s", diff)
 	}

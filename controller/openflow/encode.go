@@ -60,7 +60,7 @@ func Encode(r *flows.Rule, p flows.Pipeline) (flows.Entry, error) {
 	return list[0], nil
 }
 
-// usualLen is what a rule's match and instructions take together, as a rule.
+// usualLen is how many bytes the match and the instructions of most rules take together.
 const usualLen = 104
 
 // EncodeAll encodes a list of rules.

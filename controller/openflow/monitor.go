@@ -33,11 +33,11 @@ type FlowUpdate struct {
 	Deleted  bool // it is gone; otherwise it was added or changed
 }
 
-// Watch asks the switch to tell of changes of flows in these tables, except of those
-// that this session makes, and has Disturbed fire for each one that concerns returns
-// true for. It is called once in a session, by whom the changes of a whole dump that
-// follows matter to: none is missed between the two. concerns is called by the reading
-// goroutine and must not block.
+// Watch asks the switch to report changes of flows in these tables, except those that
+// this session makes. Disturbed fires for each change that concerns returns true for.
+// Call it once in a session, before the dump that the changes are to be compared with:
+// no change between the two is missed. concerns is called by the reading goroutine and
+// must not block.
 func (c *Conn) Watch(ctx context.Context, tables []uint8, concerns func(FlowUpdate) bool) error {
 	c.mu.Lock()
 	c.concerns = concerns
