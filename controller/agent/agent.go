@@ -53,6 +53,7 @@ type Agent struct {
 	published atomic.Pointer[[]*bridge.Worker] // sorted by bridge name, for other goroutines
 
 	workers map[string]*running // by bridge name
+	removed map[string]bool     // by name of a bridge that was removed: it was guarded
 	written map[string]*written // by bridge name: what status was last compared with
 	retry   bridge.Retry        // of writing status
 	started bool                // every bridge's first report is written
@@ -92,6 +93,7 @@ func New(c Config) (*Agent, error) {
 		source:  ovsdb.NewSource(c.Endpoint, log),
 		changed: make(chan struct{}, 1),
 		workers: make(map[string]*running),
+		removed: make(map[string]bool),
 		written: make(map[string]*written),
 		journal: drops.NewJournal(log),
 	}
@@ -176,10 +178,8 @@ func (a *Agent) turn(ctx context.Context, wg *sync.WaitGroup) <-chan time.Time {
 	}
 	for name, r := range a.workers {
 		if !present[name] {
-			r.cancel()
-			delete(a.workers, name)
+			a.remove(name, r)
 			a.metrics.Forget(name)
-			a.publishWorkers()
 		}
 	}
 	if !connected {
@@ -196,16 +196,31 @@ func (a *Agent) aim(ctx context.Context, wg *sync.WaitGroup, t *bridge.Target) {
 		return
 	}
 	if r != nil && r.target.Bridge.UUID != t.Bridge.UUID {
-		r.cancel() // another bridge of the same name, with another socket
+		a.remove(name, r) // another bridge of the same name, with another socket
 		r = nil
 	}
 	if r == nil {
 		r = a.start(ctx, wg, name)
+		a.announceRemade(t)
 	}
 	a.announce(r.target, t)
+	a.noteLostKeys(r.target, t)
 	r.target = t
 	r.Aim(t)
 }
+
+// remove ends the worker of a bridge that isn't there any more.
+func (a *Agent) remove(name string, r *running) {
+	r.cancel()
+	delete(a.workers, name)
+	a.publishWorkers()
+	if len(a.removed) < maxRemoved {
+		a.removed[name] = r.target.Config.Guarded
+	}
+}
+
+// maxRemoved bounds how many names of removed bridges are remembered.
+const maxRemoved = 256
 
 // start starts the worker of a bridge.
 func (a *Agent) start(ctx context.Context, wg *sync.WaitGroup, name string) *running {
@@ -214,6 +229,7 @@ func (a *Agent) start(ctx context.Context, wg *sync.WaitGroup, name string) *run
 		Bridge: name, Socket: openflow.ManagementSocket(a.config.RunDir, name),
 		CheckInterval: a.config.CheckInterval, SampleRate: a.config.SampleRate, Floods: a.floods,
 		Log: a.log, Metrics: a.metrics.Bridge(name), Journal: a.journal, Changed: a.reported,
+		Remade: a.removed[name],
 	})}
 	a.workers[name] = r
 	a.publishWorkers()
@@ -226,6 +242,17 @@ func (a *Agent) reported() {
 	select {
 	case a.changed <- struct{}{}:
 	default:
+	}
+}
+
+// announceRemade warns of a bridge that was guarded, was removed and is made anew with less
+// protection than before.
+func (a *Agent) announceRemade(t *bridge.Target) {
+	name := t.Bridge.Name
+	wasGuarded := a.removed[name]
+	delete(a.removed, name)
+	if wasGuarded && !t.Config.Guarded {
+		a.log.WithField("bridge", name).Warnf("the bridge was made anew, and isn't guarded any more (to guard it again: vifguard guard --secure %s)", name)
 	}
 }
 

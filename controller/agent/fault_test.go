@@ -285,7 +285,7 @@ func (h *host) inStage(bridge string, s flows.Stage) int {
 
 // A bridge that isn't closed by its fail_mode forwards everything after a restart of
 // ovs-vswitchd until the agent is back. That is announced, and told afterwards.
-func TestExposure(t *testing.T) {
+func TestUnguarded(t *testing.T) {
 	h := newHost(t)
 	h.MustBridge("br0")
 	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
@@ -302,7 +302,7 @@ func TestExposure(t *testing.T) {
 	h.MustRun(h.KillVswitchd)
 	h.MustRun(h.StartVswitchd)
 	h.awaitExact("br0")
-	h.wait("the exposure in OVSDB", func() error {
+	h.wait("the time without checks in OVSDB", func() error {
 		if _, until, ok := strings.Cut(unguarded(), "s until 20"); !ok || !strings.HasSuffix(until, "Z") {
 			return fmt.Errorf("vifguard-unguarded: %q", unguarded())
 		}
@@ -310,7 +310,7 @@ func TestExposure(t *testing.T) {
 	})
 	h.awaitLog("the bridge forwarded unchecked")
 
-	// Closed by its fail_mode it isn't exposed, and what was told before stays.
+	// Closed by its fail_mode it isn't unguarded, and what was reported before stays.
 	h.MustVsctl("set-fail-mode", "br0", "secure")
 	h.awaitExact("br0")
 	before := unguarded()
@@ -320,7 +320,7 @@ func TestExposure(t *testing.T) {
 	h.awaitLog("flows brought to what OVSDB asks for")
 	h.awaitExact("br0")
 	if now := unguarded(); now != before || strings.Contains(h.log.String(), "forwarded unchecked") {
-		t.Errorf("a secure bridge counts as exposed: %q, then %q", before, now)
+		t.Errorf("a secure bridge counts as unguarded: %q, then %q", before, now)
 	}
 	h.MustVsctl("remove", "Bridge", "br0", "external_ids", "port-security")
 	h.wait("the key to go", func() error {
@@ -329,4 +329,62 @@ func TestExposure(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A bridge that is made anew without a fail_mode that closes it forwards until the agent has
+// programmed it, as after a restart of the switch, and that is reported like that. One that
+// is made anew without any guard is warned of.
+func TestBridgeMadeAnew(t *testing.T) {
+	h := newHost(t)
+	guarded := func() {
+		h.MustVsctl("--no-wait", "--", "add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "external_ids:port-security=auto")
+		h.vif("br0", "tap1", 1, mac1)
+		h.await("tap1", "state=enforced")
+	}
+	unguarded := func() string {
+		return h.MustVsctl("--if-exists", "get", "Bridge", "br0", "external_ids:vifguard-unguarded")
+	}
+	h.run(never)
+	guarded()
+	if u := unguarded(); strings.TrimSpace(u) != "" {
+		t.Errorf("a bridge that wasn't there before was unguarded: %s", u)
+	}
+	h.MustVsctl("del-br", "br0")
+	guarded()
+	h.wait("the time without checks in OVSDB", func() error {
+		if u := unguarded(); !strings.Contains(u, "until 20") {
+			return fmt.Errorf("vifguard-unguarded: %q", u)
+		}
+		return nil
+	})
+	h.awaitLog("the bridge forwarded unchecked")
+	h.MustVsctl("del-br", "br0", "--", "add-br", "br0")
+	h.awaitLog("the bridge was made anew, and isn't guarded any more")
+}
+
+// A VIF whose row loses all its keys becomes a trusted port. The log and a metric say so,
+// whether the agent ran when it happened or not.
+func TestLostKeys(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0")
+	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
+	h.vif("br0", "tap2", 2, mac2)
+	h.vif("br0", "up", 3)
+	h.guard("br0")
+	h.run(never)
+	h.await("tap1", "state=enforced")
+	h.MustVsctl("clear", "Interface", "tap1", "external_ids")
+	h.awaitLog("the VIF has lost all its keys: it passes unchecked from now on")
+	h.awaitMetric(`vifguard_vifs_lost_keys_total{bridge="br0"}`, 1)
+	h.stop()
+	h.log.Reset()
+	h.MustVsctl("remove", "Interface", "tap2", "external_ids", "attached-mac")
+	h.run(never)
+	h.awaitLog("port=tap2")
+	h.awaitLog("the VIF has lost all its keys")
+	h.awaitMetric(`vifguard_vifs_lost_keys_total{bridge="br0"}`, 1)
+	h.await("tap2", "state=")
+	if strings.Contains(h.log.String(), "port=up") {
+		t.Errorf("a port that never was a VIF is warned of:\n%s", h.log)
+	}
 }

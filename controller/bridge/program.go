@@ -154,7 +154,7 @@ func (w *Worker) compare(ctx context.Context, drift bool) (metrics.Result, error
 		w.observe(func(o *observation) { o.success = time.Now() })
 		return metrics.Unchanged, nil
 	}
-	unguarded, read := unguardedFor(w.ledger.target, all, lastKnown), time.Now()
+	unguarded, read := unguardedFor(w.ledger.target, all, lastKnown, w.Remade), time.Now()
 	if _, err := w.apply(ctx, changes); err != nil {
 		return "", err
 	}
@@ -213,7 +213,7 @@ func (w *Worker) noteForeign(n int) {
 func (w *Worker) noteUnguarded(u *Unguarded) {
 	w.last.unguarded = u
 	w.log.WithField("for", u.Length.Round(time.Millisecond).String()).
-		Warnf("the bridge forwarded unchecked: the switch had lost its flows, and its fail_mode isn't secure (to close that: vifguard guard --secure %s)", w.Bridge())
+		Warnf("the bridge forwarded unchecked: its switch had none of the flows, and its fail_mode isn't secure (to close that: vifguard guard --secure %s)", w.Bridge())
 }
 
 // release removes everything of vifguard's from a bridge that isn't guarded.

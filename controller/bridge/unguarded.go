@@ -22,10 +22,11 @@ func (e *Unguarded) String() string {
 }
 
 // unguardedFor returns for how long a bridge has been forwarding unchecked, judged by the
-// age of what the switch has in its first table. known is when vifguard's flows were
-// last seen there; zero if they weren't in this process' life.
-func unguardedFor(t *Target, all []openflow.Flow, known time.Time) time.Duration {
-	if !wasProgrammed(t.Bridge) {
+// age of what the switch has in its first table. known is when it last had vifguard's
+// flows; zero if it hadn't in this process' life. remade says that it replaces a bridge that
+// was guarded.
+func unguardedFor(t *Target, all []openflow.Flow, known time.Time, remade bool) time.Duration {
+	if !remade && !wasProgrammed(t.Bridge) {
 		return 0 // not guarded before
 	}
 	var oldest time.Duration

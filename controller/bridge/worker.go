@@ -40,6 +40,10 @@ type Config struct {
 	Journal       *drops.Journal // of refused frames
 	Changed       func()         // called when there is a new Report; it must not block
 
+	// Remade says that the bridge replaces a guarded one of the same name. What it let pass
+	// until it was programmed counts as unguarded, though nothing was in force on it before.
+	Remade bool
+
 	// Dial opens an OpenFlow session; nil for the bridge's real switch.
 	Dial func(ctx context.Context, socket string) (Switch, error)
 }

@@ -34,6 +34,7 @@ type Metrics struct {
 	durations *prometheus.HistogramVec
 	drift     *prometheus.CounterVec
 	floods    *prometheus.CounterVec
+	lostKeys  *prometheus.CounterVec
 }
 
 // New returns a registry. state is called at each scrape, from any goroutine.
@@ -58,6 +59,10 @@ func New(version string, state func() State) *Metrics {
 			Namespace: namespace, Name: "quarantines_total",
 			Help: "Quarantines of VIFs that flooded with frames that are refused.",
 		}, bridge),
+		lostKeys: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "vifs_lost_keys_total",
+			Help: "VIFs whose row lost all its keys, so that they became unmarked ports.",
+		}, bridge),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info",
@@ -65,7 +70,7 @@ func New(version string, state func() State) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.results, m.durations, m.drift, m.floods, build, collector{state},
+	m.registry.MustRegister(m.results, m.durations, m.drift, m.floods, m.lostKeys, build, collector{state},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -81,6 +86,7 @@ type Bridge struct {
 	duration prometheus.Observer
 	drift    prometheus.Counter
 	floods   prometheus.Counter
+	lostKeys prometheus.Counter
 }
 
 // Bridge returns the counters of a bridge, whose series exist from then on.
@@ -90,6 +96,7 @@ func (m *Metrics) Bridge(name string) *Bridge {
 		duration: m.durations.WithLabelValues(name),
 		drift:    m.drift.WithLabelValues(name),
 		floods:   m.floods.WithLabelValues(name),
+		lostKeys: m.lostKeys.WithLabelValues(name),
 	}
 	for _, r := range Results() {
 		b.results[r] = m.results.WithLabelValues(name, string(r))
@@ -104,6 +111,7 @@ func (m *Metrics) Forget(name string) {
 	m.durations.DeletePartialMatch(by)
 	m.drift.DeletePartialMatch(by)
 	m.floods.DeletePartialMatch(by)
+	m.lostKeys.DeletePartialMatch(by)
 }
 
 // Reconciled counts one reconciliation.
@@ -117,3 +125,6 @@ func (b *Bridge) Repaired(flows int) { b.drift.Add(float64(flows)) }
 
 // Quarantined counts one quarantine of a VIF.
 func (b *Bridge) Quarantined() { b.floods.Inc() }
+
+// LostKeys counts a VIF whose row has lost all its keys.
+func (b *Bridge) LostKeys() { b.lostKeys.Inc() }
