@@ -88,30 +88,43 @@ func TestEveryKeyIsComplete(t *testing.T) {
 	}
 }
 
-// Every name of a key in keys.go has a row, or is one that vifguard writes.
+// Every name of a key has a row, or is one that vifguard writes.
 func TestEveryNameIsInTheTable(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "keys.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	written := append(StatusKeys(), KeyUnguarded, KeyFailModeThen, KeyAgent)
-	found := 0
-	ast.Inspect(file, func(n ast.Node) bool {
-		v, ok := n.(*ast.ValueSpec)
-		if !ok || !strings.HasPrefix(v.Names[0].Name, "Key") {
-			return true
-		}
-		found++
-		name, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+	names := keyNames(t, "keys.go", "key-table.go")
+	for _, name := range names {
 		known := slices.ContainsFunc(keys, func(k Key) bool { return slices.Contains(k.Names(), name) })
-		if err != nil || !known && !slices.Contains(written, name) {
-			t.Errorf("%s is %q, which has no row in the table (%v)", v.Names[0].Name, name, err)
+		if !known && !slices.Contains(written, name) {
+			t.Errorf("%q has no row in the table", name)
 		}
-		return true
-	})
-	if found < 20 {
-		t.Errorf("only %d names were found", found)
 	}
+	if want := len(keys) + 1 + len(written); len(names) != want {
+		t.Errorf("%d names, want %d", len(names), want)
+	}
+}
+
+// keyNames returns the values of the constants that are called Key... in source files.
+func keyNames(t *testing.T, files ...string) (names []string) {
+	t.Helper()
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			v, ok := n.(*ast.ValueSpec)
+			if !ok || !strings.HasPrefix(v.Names[0].Name, "Key") {
+				return true
+			}
+			name, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatalf("%s: %v", v.Names[0].Name, err)
+			}
+			names = append(names, name)
+			return true
+		})
+	}
+	return names
 }
 
 // What a policy has is given by keys, each field by at least one, but for those that
@@ -236,6 +249,22 @@ func TestProblemsOfWhatIsNotTaken(t *testing.T) {
 	}
 }
 
+// What is wrong with a default of the VIFs is a problem of the bridge, once, and not of
+// each of them.
+func TestProblemsOfDefaults(t *testing.T) {
+	for _, k := range Keys(OnBridge) {
+		if k.parse == nil {
+			continue
+		}
+		bridge := ids(KeyChecks, "mac")
+		bridge[k.Name] = "?"
+		c := ResolveBridge(&Bridge{ExternalIDs: bridge})
+		checkProblems(t, c.Problems, []string{k.Name + `: "?" is not valid`})
+		p := Resolve(&c, nil, &Interface{ExternalIDs: ids(KeyAttachedMAC, ownMAC)})
+		checkProblems(t, p.Problems, nil)
+	}
+}
+
 // Words stand for keys exactly where these can be given.
 func TestWords(t *testing.T) {
 	for n := range keys {
@@ -255,6 +284,10 @@ func TestWords(t *testing.T) {
 				t.Errorf("%s at %d: given %v", k.Name, at, given)
 			}
 		}
+	}
+	var p Policy
+	if p.takeWords(InProfile, "list", "where", "checks=off flood=1 checks=mac", "somebody"); p.Checks != CheckMAC || p.Flood != 1 {
+		t.Errorf("of two words the last doesn't count: %+v", p)
 	}
 	if got, want := ExampleWords(InProfile), "checks=mac,arp action=observe allow=router,dhcp-server flood=1000"; got != want {
 		t.Errorf("examples %q, want %q", got, want)

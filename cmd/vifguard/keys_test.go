@@ -76,8 +76,8 @@ func TestExplainShowsEveryPart(t *testing.T) {
 	}
 	got := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
-		"MAC 52:54:00:00:00:01 attached-mac checks mac,arp,ip the bridge's default, auto with an address action observe port-security-action " +
-			"guards lifted router port-security-allow flood limit 1000/s, without effect profile web",
+		"MAC 52:54:00:00:00:01 attached-mac", "checks mac,arp,ip the bridge's default, auto with an address", "action observe port-security-action",
+		"guards lifted router port-security-allow", "flood limit 1000/s, without effect profile web",
 		"192.0.2.1 52:54:00:00:00:01 ARP, IP source allowed-addresses", "192.0.2.2 00:00:5e:00:01:07 ARP, IP source, VRRP allowed-address-pairs",
 	} {
 		if !strings.Contains(got, want) {

@@ -170,6 +170,9 @@ func TestEveryKeyHasItsAttribute(t *testing.T) {
 		if k.Word == "" || k.Name == model.KeyAttachedMAC { // mac names the port
 			continue
 		}
+		if k.Is(model.InLibvirt) && valid[k.Word] == "" {
+			t.Errorf("no value to try %s with", k.Word)
+		}
 		attribute := fmt.Sprintf(`%s="%s"`, k.Word, valid[k.Word])
 		d, err := Parse(strings.NewReader(domain(portsElement(`<vifguard:port mac="52:54:00:00:00:10" ` + attribute + `/>`))))
 		switch {
