@@ -94,7 +94,7 @@ func (in *Input) rules(p *model.Policy) []Rule {
 // digest identifies rules on the input's bridge.
 func (in *Input) digest(rules []Rule) (sum [sha256.Size]byte) {
 	h := sha256.New()
-	p := PipelineOf(&in.Bridge.Settings)
+	p := PipelineOf(&in.Bridge)
 	for i := range rules {
 		h.Write([]byte(rules[i].Text(p)))
 		h.Write([]byte{'\n'})

@@ -33,7 +33,7 @@ type Settings struct {
 	UnmarkedBlock bool   // ports without any VIF key are blocked
 	FirstTable    uint8  // table of the first stage
 	ExitTable     int    // accepted packets are resubmitted there; -1 means NORMAL
-	given         string // all keys and values, so that none is forgotten in a comparison
+	given         string // all its keys and their values, so that none is forgotten in a comparison
 }
 
 // bridgeDefault is what a bridge gives for its VIFs.

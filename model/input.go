@@ -4,9 +4,11 @@ package model
 // becomes part of it, and so of the one comparison that says whether a policy that was
 // computed before still holds.
 type Input struct {
-	Bridge  *BridgeConfig // of which only the Settings count
-	Profile Profile       // the profile that the row names
+	Bridge  Settings
+	Profile Profile // the profile that the row names
 	Row     *Interface
+
+	defaults []bridgeDefault // the bridge's, which differ only where its settings do
 }
 
 // Profile is a profile as an interface sees the one that it names; the zero value is none.
@@ -17,7 +19,7 @@ type Profile struct {
 
 // NewInput collects what a port's policy depends on. profiles are those of the host.
 func NewInput(bridge *BridgeConfig, profiles map[string]string, i *Interface) Input {
-	in := Input{Bridge: bridge, Row: i}
+	in := Input{Bridge: bridge.Settings, Row: i, defaults: bridge.defaults}
 	if name, ok := i.ExternalIDs[KeyProfile]; ok {
 		in.Profile.Words, in.Profile.Known = profiles[name]
 	}
@@ -27,5 +29,5 @@ func NewInput(bridge *BridgeConfig, profiles map[string]string, i *Interface) In
 // Same reports whether two inputs ask for the same: they differ at most in what the agent
 // itself writes on the row.
 func (in *Input) Same(o *Input) bool {
-	return (in.Bridge == o.Bridge || in.Bridge.Settings == o.Bridge.Settings) && in.Profile == o.Profile && SameInput(in.Row, o.Row)
+	return in.Bridge == o.Bridge && in.Profile == o.Profile && SameInput(in.Row, o.Row)
 }

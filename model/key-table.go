@@ -2,6 +2,24 @@ package model
 
 import "fmt"
 
+// Names of the metadata keys, each of which has a row in the table below.
+const (
+	KeyAttachedMAC    = "attached-mac"          // one MAC address, the VIF's own
+	KeyAttachedMACAlt = "attached_mac"          // other spelling of KeyAttachedMAC, used when that is absent
+	KeyAddresses      = "allowed-addresses"     // addresses and prefixes the VIF owns with its own MAC
+	KeyPairs          = "allowed-address-pairs" // further addresses, each optionally with a MAC of its own
+	KeyChecks         = "port-security"         // which checks are on; on a Bridge: opts in and sets the default
+	KeyAction         = "port-security-action"  // enforce or observe; on a Bridge: the default
+	KeyAllow          = "port-security-allow"   // guards that are lifted
+	KeyFlood          = "port-security-flood"   // refused frames per second that lead to quarantine, or off; on a Bridge: the default
+	KeySeq            = "port-security-seq"     // echoed as KeyStatusSeq once in force
+	KeyProfile        = "port-profile"          // name of a profile in Open_vSwitch.external_ids
+
+	KeyUnmarked   = "port-security-unmarked"    // block: ports without any VIF key are blocked
+	KeyFirstTable = "port-security-first-table" // OpenFlow table of the first stage
+	KeyExitTable  = "port-security-exit-table"  // accepted packets are resubmitted there instead of NORMAL
+)
+
 // defaultOf starts the usage of flags whose key on a Bridge is the default of its VIFs.
 const defaultOf = "default for VIFs without a key of their own: "
 

@@ -2,24 +2,6 @@ package model
 
 import "strings"
 
-// Names of the metadata keys. What there is to know of each is in [Keys].
-const (
-	KeyAttachedMAC    = "attached-mac"          // one MAC address, the VIF's own
-	KeyAttachedMACAlt = "attached_mac"          // other spelling of KeyAttachedMAC, used when that is absent
-	KeyAddresses      = "allowed-addresses"     // addresses and prefixes the VIF owns with its own MAC
-	KeyPairs          = "allowed-address-pairs" // further addresses, each optionally with a MAC of its own
-	KeyChecks         = "port-security"         // which checks are on; on a Bridge: opts in and sets the default
-	KeyAction         = "port-security-action"  // enforce or observe; on a Bridge: the default
-	KeyAllow          = "port-security-allow"   // guards that are lifted
-	KeyFlood          = "port-security-flood"   // refused frames per second that lead to quarantine, or off; on a Bridge: the default
-	KeySeq            = "port-security-seq"     // echoed as KeyStatusSeq once in force
-	KeyProfile        = "port-profile"          // name of a profile in Open_vSwitch.external_ids
-
-	KeyUnmarked   = "port-security-unmarked"    // block: ports without any VIF key are blocked
-	KeyFirstTable = "port-security-first-table" // OpenFlow table of the first stage
-	KeyExitTable  = "port-security-exit-table"  // accepted packets are resubmitted there instead of NORMAL
-)
-
 // Keys of Bridge.external_ids that vifguard writes itself.
 const (
 	KeyUnguarded    = "vifguard-unguarded" // when and for how long it last forwarded unchecked
@@ -57,7 +39,7 @@ const (
 )
 
 // Key is one metadata key: what it is called and what it means, wherever it can be given
-// and shown. What a key needs to be known everywhere is its row in the table below.
+// and shown. Each is a row of the table in key-table.go.
 type Key struct {
 	Name     string // in external_ids
 	Alt      string // another name that others write, read when Name is absent; "" for none

@@ -85,14 +85,14 @@ func Resolve(bridge *BridgeConfig, profiles map[string]string, i *Interface) Pol
 // VIF's metadata can't affect another's.
 func (in *Input) Resolve() Policy {
 	if !in.Row.IsVIF() {
-		return resolveUnmarked(in.Bridge, in.Row)
+		return in.resolveUnmarked()
 	}
 	var p Policy
 	p.takeRow(in.Row)
 	if name, ok := in.Row.ExternalIDs[KeyProfile]; ok {
 		p.takeProfile(name, in.Profile)
 	}
-	p.takeDefaults(in.Bridge)
+	p.takeDefaults(in.defaults)
 	p.resolveChecks()
 	p.resolveMAC()
 	p.Bindings = withLinkLocal(p.MAC, withOwn(p.MAC, p.Bindings))
@@ -121,7 +121,8 @@ func (p *Policy) resolveChecks() {
 
 // resolveUnmarked treats a port without any VIF key: trusted, or blocked where the
 // bridge asks for that and the port isn't part of the switch's own wiring.
-func resolveUnmarked(bridge *BridgeConfig, i *Interface) Policy {
+func (in *Input) resolveUnmarked() Policy {
+	bridge, i := &in.Bridge, in.Row
 	switch {
 	case !bridge.UnmarkedBlock:
 		return Policy{Mode: Trusted, Origins: Origins{Mode: "no " + KeyAttachedMAC + " and no " + KeyChecks + " key"}}
@@ -131,7 +132,7 @@ func resolveUnmarked(bridge *BridgeConfig, i *Interface) Policy {
 		return Policy{Mode: Trusted, Origins: Origins{Mode: "a " + i.Type + " port"}}
 	}
 	p := Policy{Mode: Blocked, Origins: Origins{Mode: "unmarked, and the bridge has " + KeyUnmarked + "=block"}}
-	for _, d := range bridge.defaults {
+	for _, d := range in.defaults {
 		if keys[d.key].Name == KeyAction {
 			p.takeDefault(d)
 		}

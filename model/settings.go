@@ -70,8 +70,8 @@ func (p *Policy) takeWords(at Place, what, where, text, origin string) {
 
 // takeDefaults takes what the bridge gives for all its VIFs. What is wrong with that has
 // been reported of the bridge.
-func (p *Policy) takeDefaults(b *BridgeConfig) {
-	for _, d := range b.defaults {
+func (p *Policy) takeDefaults(defaults []bridgeDefault) {
+	for _, d := range defaults {
 		p.takeDefault(d)
 	}
 }
