@@ -57,24 +57,36 @@ func checksText(p *Policy) string {
 // parseChecks parses a value of port-security. An unusable value counts as
 // mac,arp,ip, the strictest policy that lets a correctly declared VIF work.
 func parseChecks(key, value string, ps *Problems) Checks {
+	if c, ok := checksOf(value); ok { // as it is mostly written
+		return c
+	}
 	words := splitWords(value)
 	slices.Sort(words)
-	switch strings.Join(slices.Compact(words), ",") {
-	case "auto":
-		return checkAuto
-	case "off":
-		return CheckNone
-	case "block":
-		return checkBlock
-	case "mac":
-		return CheckMAC
-	case "arp,mac":
-		return CheckMACARP
-	case "arp,ip,mac":
-		return CheckMACARPIP
+	c, ok := checksOf(strings.Join(slices.Compact(words), ","))
+	if !ok {
+		ps.addInstead(key, value, "mac,arp,ip is used", "is not valid (want %s)", oneOf(checksWords))
 	}
-	ps.addInstead(key, value, "mac,arp,ip is used", "is not valid (want %s)", oneOf(checksWords))
-	return CheckMACARPIP
+	return c
+}
+
+// checksOf returns what a value of port-security means whose words are in the usual order
+// or sorted, and the strictest checks with false for any other.
+func checksOf(value string) (Checks, bool) {
+	switch value {
+	case "auto":
+		return checkAuto, true
+	case "off":
+		return CheckNone, true
+	case "block":
+		return checkBlock, true
+	case "mac":
+		return CheckMAC, true
+	case "mac,arp", "arp,mac":
+		return CheckMACARP, true
+	case "mac,arp,ip", "arp,ip,mac":
+		return CheckMACARPIP, true
+	}
+	return CheckMACARPIP, false
 }
 
 // Action says what happens to a packet that fails a check.
