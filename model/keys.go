@@ -39,7 +39,7 @@ const (
 )
 
 // Key is one metadata key: what it is called and what it means, wherever it can be given
-// and shown. Each is a row of the table in key-table.go.
+// and shown. Each is a row of the table in key_table.go.
 type Key struct {
 	Name     string // in external_ids
 	Alt      string // another name that others write, read when Name is absent; "" for none
