@@ -121,8 +121,8 @@ func (c *compiler) announcement(mac model.MAC) {
 func (c *compiler) claimedMACsOnly() {
 	for _, mac := range c.port.Policy.MACs() {
 		c.add(StageARP, prioAllow, Match{Payload: ARPPacket{SHA: mac}}, goTo(StageExit), "ARP sender "+mac.String())
-		c.add(StageND, prioAllow, Match{Payload: Solicitation(anySource, NS{SLL: &mac})}, goTo(StageExit), "NS source link-layer option "+mac.String())
-		c.add(StageND, prioAllow, Match{Payload: Advertisement(NA{TLL: &mac})}, goTo(StageExit), "NA target link-layer option "+mac.String())
+		c.add(StageND, prioAllow, Match{Payload: Solicitation(anySource, NS{SLL: &mac}), Flags: firstPass}, measured(longestOption), "NS source link-layer option "+mac.String())
+		c.add(StageND, prioAllow, Match{Payload: Advertisement(NA{TLL: &mac}), Flags: firstPass}, measured(longestOption), "NA target link-layer option "+mac.String())
 	}
 }
 
@@ -138,14 +138,14 @@ func (c *compiler) claimedMACs() {
 			c.add(StageARP, prioRefuse, Match{Payload: ARPPacket{SPA: unspecified4, SHA: mac}}, blame(model.ReasonARP), "ARP sender 0.0.0.0, whatever prefixes the VIF owns")
 			c.add(StageARP, prioGuard, Match{Payload: ARPPacket{SPA: unspecified4, TPA: unspecified4, SHA: mac}}, blame(model.ReasonARP), "ARP probe for 0.0.0.0, whatever prefixes the VIF owns")
 		}
-		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: ns, Flags: firstPass}, toClaims, "NS source link-layer option "+mac.String())
-		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: na, Flags: firstPass}, toClaims, "NA target link-layer option "+mac.String())
+		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: ns, Flags: firstPass}, toClaims(longestOption), "NS source link-layer option "+mac.String())
+		c.add(StageND, prioAllow, Match{EthSrc: mac, Payload: na, Flags: firstPass}, toClaims(longestOption), "NA target link-layer option "+mac.String())
 		if len(macs) > 1 {
 			c.add(StageND, prioBlame, Match{Payload: ns, Flags: firstPass}, blame(model.ReasonND), "NS option "+mac.String()+" from another of the VIF's MACs")
 			c.add(StageND, prioBlame, Match{Payload: na, Flags: firstPass}, blame(model.ReasonND), "NA option "+mac.String()+" from another of the VIF's MACs")
 		}
 		if own := c.port.Policy.MAC; mac.IsVRRP() && mac != own {
-			twin := toClaims
+			twin := toClaims(longestOption)
 			twin.Set |= FlagVRRP
 			c.add(StageND, prioAllow, Match{EthSrc: own, Payload: na, Flags: firstPass}, twin, "NA from the own MAC for VRRP virtual MAC "+mac.String())
 		}
@@ -211,7 +211,7 @@ func (c *compiler) arpClaims(b model.Binding) {
 func (c *compiler) ndClaims(b model.Binding) {
 	none := noMAC
 	dad := Solicitation(unspecified6, NS{Target: b.Prefix, SLL: &none})
-	c.add(StageND, prioAllow, Match{EthSrc: b.MAC, Payload: dad, Flags: secondPass}, goTo(StageExit), "duplicate address detection for "+b.String())
+	c.add(StageND, prioAllow, Match{EthSrc: b.MAC, Payload: dad, Flags: secondPass}, singly(goTo(StageExit)), "duplicate address detection for "+b.String())
 	na := Advertisement(NA{Target: b.Prefix})
 	m := Match{EthSrc: b.MAC, Payload: na, Flags: secondPass}
 	if c.hasVRRP() {

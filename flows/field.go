@@ -113,9 +113,11 @@ func (p IPv4) fields(fs *fieldList) {
 	fs.addInner(p.Inner)
 }
 
-// fragFirst is the value of NXM_NX_IP_FRAG for fragments with offset 0: the bit for
-// any fragment without the bit for later ones (nicira-ext.h).
-const fragFirst = 1
+// The bits of NXM_NX_IP_FRAG: any fragment, and one with an offset (nicira-ext.h).
+const (
+	fragAny   = 1
+	fragLater = 2
+)
 
 func (p IPv6) fields(fs *fieldList) {
 	fs.add16(FieldEthType, model.EtherTypeIPv6)
@@ -203,8 +205,11 @@ func (fs *fieldList) addPrefix(id FieldID, p netip.Prefix) {
 }
 
 func (fs *fieldList) addFragment(f Fragment) {
-	if f == FirstFragment {
-		fs.add8(FieldIPFrag, fragFirst)
+	switch f {
+	case FirstFragment:
+		fs.add8(FieldIPFrag, fragAny)
+	case NotLater:
+		fs.masked(FieldIPFrag, []byte{0}, []byte{fragLater})
 	}
 }
 

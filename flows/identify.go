@@ -91,20 +91,68 @@ type Step struct {
 	NoMatch  bool     // no flow of the table matched
 }
 
-// ParseTrace reads the steps of "ofproto/trace" (ovs-vswitchd(8)). What it can't read
-// it leaves out; the order is that of the packet's way.
-func ParseTrace(output string) []Step {
-	var steps []Step
+// tracedStep is a step as "ofproto/trace" prints it.
+type tracedStep struct {
+	Step
+	column int // in which its table number ends
+	most   int // it asks whether the packet is longer than that; 0 when it doesn't
+}
+
+// ParseTrace reads the steps of "ofproto/trace" (ovs-vswitchd(8)) for a packet that is
+// length bytes long. What it can't read it leaves out; the order is that of the packet's
+// way.
+func ParseTrace(output string, length int) []Step {
+	var all []tracedStep
 	for line := range strings.Lines(output) {
 		line = strings.TrimRight(line, "\n")
 		if s, ok := parseStep(line); ok {
-			steps = append(steps, s)
-		} else if len(steps) > 0 && strings.HasPrefix(line, "    ") {
-			last := &steps[len(steps)-1]
-			last.Actions = append(last.Actions, strings.TrimSpace(line))
+			all = append(all, tracedStep{Step: s, column: strings.Index(line, ". ")})
+			continue
+		}
+		action := strings.TrimLeft(line, " ")
+		indent := len(line) - len(action)
+		if len(all) == 0 || indent < 4 || indent < all[len(all)-1].column {
+			continue // a heading, or one step's actions once more
+		}
+		last := &all[len(all)-1]
+		last.Actions = append(last.Actions, strings.TrimSpace(action))
+		if most, ok := parseLarger(action); ok {
+			last.most = most
 		}
 	}
+	return way(all, length)
+}
+
+// way picks the steps that a packet takes. Behind a step that asks for the length, the
+// switch shows first the way of longer packets, indented, and then that of others.
+func way(all []tracedStep, length int) []Step {
+	var steps []Step
+	for i := 0; i < len(all); i++ {
+		s := &all[i]
+		steps = append(steps, s.Step)
+		if s.most == 0 {
+			continue
+		}
+		others := i + 1
+		for others < len(all) && all[others].column > s.column+2 { // a table can have up to 3 digits
+			others++
+		}
+		if length > s.most {
+			return append(steps, way(all[i+1:others], length)...)
+		}
+		i = others - 1
+	}
 	return steps
+}
+
+// parseLarger reads an action such as "check_pkt_larger(85)->NXM_NX_REG15[7]".
+func parseLarger(action string) (most int, ok bool) {
+	text, _, ok := strings.Cut(strings.TrimPrefix(action, "check_pkt_larger("), ")->")
+	if !ok || text == action {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return int(n), err == nil
 }
 
 // parseStep reads a line such as " 2. arp,in_port=1, priority 40400, cookie 0x1".

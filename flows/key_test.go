@@ -15,15 +15,18 @@ type key map[flows.FieldID][]byte
 type parser struct {
 	key  key
 	rest []byte // what no field was taken from yet
+
+	behind int // bytes behind the IP packet
 }
 
-// extract parses a frame of at least 14 bytes that has come in on a port.
-func extract(inPort uint32, frame []byte) key {
+// extract parses a frame of at least 14 bytes that has come in on a port. length is that
+// of the frame without what follows its packet, which the userspace datapath measures.
+func extract(inPort uint32, frame []byte) (k key, length int) {
 	p := parser{key: key{}, rest: frame[12:]}
 	p.key[flows.FieldInPort] = binary.BigEndian.AppendUint32(nil, inPort)
 	p.key[flows.FieldEthSrc] = frame[6:12]
 	if !p.vlan() {
-		return p.key
+		return p.key, len(frame)
 	}
 	p.set16(flows.FieldEthType, p.etherType())
 	switch number(p.key[flows.FieldEthType]) {
@@ -34,7 +37,7 @@ func extract(inPort uint32, frame []byte) key {
 	case 0x86dd:
 		p.ipv6()
 	}
-	return p.key
+	return p.key, len(frame) - p.behind
 }
 
 func (p *parser) set8(id flows.FieldID, v uint8) { p.key[id] = []byte{v} }
@@ -111,7 +114,7 @@ func (p *parser) ipv4() {
 	if header < 20 || header > total || total > len(b) || len(b)-total > 0xffff {
 		return
 	}
-	p.rest = b[header:total]
+	p.rest, p.behind = b[header:total], len(b)-total
 	p.key[flows.FieldIPv4Src], p.key[flows.FieldIPv4Dst] = b[12:16], b[16:20]
 	p.set8(flows.FieldTTL, b[8])
 	frag := uint8(0)
@@ -130,6 +133,7 @@ func (p *parser) ipv6() {
 		return
 	}
 	p.rest = b[40 : 40+int(be16(b[4:]))]
+	p.behind = len(b) - 40 - len(p.rest)
 	p.key[flows.FieldIPv6Src], p.key[flows.FieldIPv6Dst] = b[8:24], b[24:40]
 	proto, frag, ok := p.extensions(b[6])
 	if !ok {

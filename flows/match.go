@@ -57,6 +57,7 @@ type Fragment uint8
 const (
 	AnyFragment   Fragment = iota
 	FirstFragment          // a fragment with offset 0
+	NotLater               // no fragment, or one with offset 0: the header of layer 4 is there
 )
 
 // IPv4 matches IPv4 packets.
@@ -85,8 +86,8 @@ type Proto uint8
 // UDP matches UDP ports; 0 leaves a port out.
 type UDP struct{ Src, Dst uint16 }
 
-// HiddenUDP matches UDP whose ports the switch can't read and shows as 0: in a first
-// fragment that ends before them.
+// HiddenUDP matches UDP whose ports the switch can't read and shows as 0, because the
+// packet ends before them; in later fragments, too, which [NotLater] excludes.
 type HiddenUDP struct{}
 
 // ICMPv6 matches an ICMPv6 type of any code; in IPv6 only.

@@ -85,9 +85,10 @@ type outcome struct {
 	reason model.Reason // that was counted
 }
 
-// run sends a packet through the stages.
-func (p *pipeline) run(k key) (o outcome, err error) {
-	register := uint32(0)
+// run sends a frame through the stages.
+func (p *pipeline) run(inPort uint32, frame []byte) (o outcome, err error) {
+	k, length := extract(inPort, frame)
+	register, measured := uint32(0), false
 	for s, steps := flows.StagePort, 0; ; steps++ {
 		k[flows.FieldRegister] = binary.BigEndian.AppendUint32(nil, register)
 		r, err := p.lookup(s, k)
@@ -101,8 +102,19 @@ func (p *pipeline) run(k key) (o outcome, err error) {
 			mask := uint32(1<<l.Bits-1) << l.Offset
 			register = register&^mask | l.Value<<l.Offset
 		}
+		if n := r.Actions.Longer; n != 0 {
+			register &^= 1 << flows.LongBit
+			if length > int(n) {
+				register |= 1 << flows.LongBit
+			}
+			measured = true
+		}
+		measured = measured && !r.Actions.Afresh
 		if r.Counts != model.NoReason {
 			o.reason = r.Counts
+		}
+		if measured && r.Stage == flows.StageDrop {
+			return o, fmt.Errorf("frames of any length are counted by %q", r.Why)
 		}
 		switch r.Actions.Next {
 		case flows.Drop:
@@ -126,7 +138,7 @@ func TestRulesMeanWhatTheSuiteSays(t *testing.T) {
 		p := newPipeline(append(flows.Shared(), flows.Compile(flows.Port{VIF: 1, InPort: inPort, Policy: &resolved})...))
 		for i := range frames {
 			f := &frames[i]
-			got, err := p.run(extract(inPort, f.Bytes(vif)))
+			got, err := p.run(inPort, f.Bytes(vif))
 			want := f.Seen(&policy)
 			if err != nil || verdict(got.reason) != want || got.passes != (want == conformance.Pass || policy.Observe) {
 				t.Errorf("%s: %s (%s)\npolicy %s: want %s, got %s, passes %v, %v\n%s", f.Class, f.Name, f.Source, policy.Name,
@@ -162,7 +174,7 @@ func TestRulesOfWholePorts(t *testing.T) {
 		}
 		p := newPipeline(rules)
 		for _, f := range conformance.Frames() {
-			if got, err := p.run(extract(inPort, f.Bytes(vif))); err != nil || got != test.want {
+			if got, err := p.run(inPort, f.Bytes(vif)); err != nil || got != test.want {
 				t.Fatalf("%s: %s from a port that is %s: got %+v, %v", f.Class, f.Name, test.name, got, err)
 			}
 		}

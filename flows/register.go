@@ -15,6 +15,7 @@ const (
 	FlagTagOK                        // a VLAN tag may pass
 	FlagND                           // a solicitation or advertisement with good options, its claims still to be judged
 	FlagVRRP                         // an NA from the own MAC that advertises a VRRP virtual MAC
+	FlagLong                         // a solicitation or advertisement longer than the options that were seen
 )
 
 // Register 15 carries the flags in its lower half and the packet's blame in the third
@@ -28,6 +29,9 @@ const (
 	blameMask  uint32 = (1<<blameBits - 1) << blameShift
 	flagsMask  uint32 = 1<<blameShift - 1
 )
+
+// LongBit is the bit of FlagLong in the register.
+const LongBit = 7
 
 // FlagMatch is a condition on the flags: all of Set are set, and none of Clear.
 type FlagMatch struct{ Set, Clear Flags }

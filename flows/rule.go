@@ -78,14 +78,39 @@ const (
 	Leave      // NORMAL, or the bridge's exit table
 )
 
-// Actions is what a rule does: first it loads, then it sends the packet on.
+// Actions is what a rule does: first it loads, then it measures, then it sends the packet
+// on.
 type Actions struct {
-	Load   *uint32      // replaces the whole register
-	Blame  model.Reason // replaces the blame; NoReason leaves it
-	Set    Flags        // sets these flags; at most one
-	Sample *Sample      // also sends the packet to the agent; nil for not
+	Load  *uint32      // replaces the whole register
+	Blame model.Reason // replaces the blame; NoReason leaves it
+	Set   Flags        // sets these flags
+	// Longer sets FlagLong for a frame of more than so many bytes, Ethernet header included,
+	// and clears it for others; 0 asks nothing. Where the datapath can, it measures each
+	// frame itself, however wide the megaflow. A VLAN tag counts, except where the kernel
+	// has taken it off. For the switch every such frame takes both ways: what must be
+	// counted for long ones alone begins with Afresh.
+	Longer uint16
+	// Afresh ends the megaflow: packets that come here look up the rest of their way in one
+	// of its own, and so only they are counted by the rules on it.
+	Afresh bool
+	// Singly has ovs-vswitchd judge each of these packets by itself, as it reads it, instead
+	// of having the datapath forward what looks alike to it. It is for solicitations without
+	// a source link-layer option that can't be told by their length from those with one.
+	Singly bool
+	Sample *Sample // also sends the packet to the agent; nil for not
 	Next   Next
 	Stage  Stage
+}
+
+// BlameAfter returns the blame of a packet after the actions, given the one before.
+func (a *Actions) BlameAfter(before model.Reason) model.Reason {
+	switch {
+	case a.Blame != model.NoReason:
+		return a.Blame
+	case a.Load != nil:
+		return model.Reason(*a.Load & blameMask >> blameShift)
+	}
+	return before
 }
 
 // Rule is one OpenFlow flow, independent of where the bridge's pipeline starts.

@@ -60,6 +60,7 @@ func sharedARP(rs *ruleList) {
 		rs.add(prioPlain, Match{Payload: plain, Flags: checked}, blameIn(model.ReasonIP, StageIP), "goes to the source check")
 		rs.add(prioPlain, Match{Payload: plain, Flags: macOnly}, goTo(StageExit), "only MACs are checked, and it has none inside")
 	}
+	rs.add(prioPlain+1, Match{Payload: IPv4{Inner: hiddenProto}, Flags: checked}, blame(model.ReasonMalformed), "IPv4 of protocol 0, which is also what the switch shows for what it can't read")
 	rs.add(prioBlame-1, Match{Payload: ARPPacket{}}, goTo(StageDrop), "foreign sender hardware address")
 	rs.add(prioBlame-1, Match{Payload: RARPPacket{}}, goTo(StageDrop), "RARP other than a VIF's own announcement")
 
@@ -70,7 +71,7 @@ func sharedARP(rs *ruleList) {
 	}
 	// What the switch can't read may be anything, and some receivers can read it.
 	for _, hidden := range []Inner{hiddenProto, hiddenType} {
-		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: checked}, blame(model.ReasonND), "may be neighbour discovery behind headers that the switch can't read (RFC 7112, 7113)")
+		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: checked}, blame(model.ReasonMalformed), "may be anything behind headers that the switch can't read (RFC 7112, 7113)")
 		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: macOnly}, goTo(StageDrop), "may hide sender MACs behind headers that the switch can't read (RFC 7112, 7113)")
 	}
 	for _, t := range []ICMPv6{MLDv1Report, RouterSolicitation, RouterAdvertisement, Redirect, MLDv2Report} {
@@ -82,10 +83,10 @@ func sharedARP(rs *ruleList) {
 	rs.add(prioMiss, Match{}, goTo(StageDrop), "closed by default")
 }
 
-// What Open vSwitch shows of IPv6 packets that it can't read to their end: protocol 0
-// for broken or cut extension headers, which no packet has that it can read, as it
-// skips hop-by-hop options; and ICMPv6 type 0, which is reserved, for a packet or first
-// fragment that ends before the ICMPv6 header.
+// What Open vSwitch shows of packets that it can't read to their end: protocol 0 for a
+// broken IPv4 header, and in IPv6 for broken or cut extension headers, which no packet has
+// that it can read, as it skips hop-by-hop options; and ICMPv6 type 0, which is reserved,
+// for a packet or first fragment that ends before the ICMPv6 header.
 const (
 	hiddenProto Proto  = 0
 	hiddenType  ICMPv6 = 0
@@ -93,26 +94,60 @@ const (
 
 // A packet meets the ND stage up to twice: solicitations and advertisements first with
 // the sender MACs in their options, blamed mac, and, once these are good, again with
-// FlagND and blamed nd, with what they claim.
+// FlagND, to ask for their length. With FlagARP they are blamed nd by then, for what they
+// claim.
 var (
 	firstPass  = FlagMatch{Clear: FlagND}
 	secondPass = FlagMatch{Set: FlagND}
-	toClaims   = Actions{Blame: model.ReasonND, Set: FlagND, Next: Again, Stage: StageND}
 )
+
+// The longest frames that carry a solicitation or advertisement without an option, and
+// one with a link-layer address or a nonce (RFC 4861 section 4.6, RFC 7527): Ethernet,
+// IPv6 and the message itself, then an option, and up to 7 bytes, which are too few for
+// an option and enough for a VLAN tag. The switch reads a message to the end that its IPv6
+// header gives, and the kernel's datapath to the end of the frame: what is in between
+// could be an option that nobody has judged.
+const (
+	longestBare   = 14 + 40 + 24 + 7
+	longestOption = longestBare + 8
+)
+
+// measured sends a solicitation or advertisement through the ND stage again, which then
+// knows whether it is longer than what was seen of it.
+func measured(longest uint16) Actions {
+	return Actions{Longer: longest, Set: FlagND, Next: Again, Stage: StageND}
+}
+
+// toClaims is measured for one whose claims are to be judged next.
+func toClaims(longest uint16) Actions {
+	a := measured(longest)
+	a.Blame = model.ReasonND
+	return a
+}
+
+// singly makes actions those for packets that are judged one by one. Duplicate address
+// detection is rare, and with a nonce as long as with a link-layer option, which the
+// kernel's datapath would find behind the packet's end.
+func singly(a Actions) Actions {
+	a.Singly = true
+	return a
+}
+
+// refuse drops what was measured, for the reason it is blamed for.
+func refuse() Actions { return Actions{Afresh: true, Next: Goto, Stage: StageDrop} }
 
 func sharedND(rs *ruleList) {
 	rs.stage = StageND
 	sharedSenderMACs(rs)
-
-	rs.add(prioBlame, Match{Payload: Solicitation(unspecified6, NS{}), Flags: secondPass}, goTo(StageDrop), "duplicate address detection for an address that isn't the VIF's, or with an option")
+	sharedLengths(rs)
+	rs.add(prioBlame, Match{Payload: Solicitation(unspecified6, NS{}), Flags: secondPass}, refuse(), "duplicate address detection for an address that isn't the VIF's, or with an option")
 	rs.add(prioClass, Match{Payload: Solicitation(anySource, NS{}), Flags: secondPass}, goTo(StageIP), "the source of a solicitation goes to the source check")
-	rs.add(prioClass, Match{Payload: Advertisement(NA{}), Flags: secondPass}, goTo(StageDrop), "advertisement of an address that isn't the VIF's")
-
+	rs.add(prioClass, Match{Payload: Advertisement(NA{}), Flags: secondPass}, refuse(), "advertisement of an address that isn't the VIF's")
 	for _, t := range []ICMPv6{RouterAdvertisement, Redirect} {
 		rs.add(prioGuard, Match{Payload: IPv6{Inner: t}, Flags: FlagMatch{Clear: FlagRouter}}, blame(model.ReasonRouter), "router advertisements and redirects are refused unless lifted")
 	}
 	for _, t := range []ICMPv6{RouterSolicitation, RouterAdvertisement, Redirect} {
-		rs.add(prioGuard-1, Match{Payload: IPv6{Fragment: FirstFragment, Inner: t}}, blame(model.ReasonND), "fragmented neighbour discovery (RFC 6980)")
+		rs.add(prioGuard-1, Match{Payload: IPv6{Fragment: FirstFragment, Inner: t}}, blame(model.ReasonMalformed), "fragmented neighbour discovery (RFC 6980)")
 	}
 	ip := FlagMatch{Set: FlagIP}
 	rs.add(prioException, Match{Payload: IPv6{Src: unspecified6, Dst: allRouters, Inner: RouterSolicitation}, Flags: ip}, goTo(StageExit), "router solicitation before there is an address")
@@ -126,13 +161,16 @@ func sharedND(rs *ruleList) {
 // sharedSenderMACs judges the link-layer options of solicitations and advertisements,
 // as far as that needs no VIF's MAC.
 func sharedSenderMACs(rs *ruleList) {
-	checked, macOnly := FlagMatch{Set: FlagARP, Clear: FlagND}, FlagMatch{Clear: FlagARP}
+	checked, macOnly := FlagMatch{Set: FlagARP, Clear: FlagND}, FlagMatch{Clear: FlagARP | FlagND}
 	none := noMAC
 	for _, t := range []ICMPv6{NeighborSolicitation, NeighborAdvertisement} {
 		frag := IPv6{Fragment: FirstFragment, Inner: t}
-		rs.add(prioGuard, Match{Payload: frag, Flags: checked}, blame(model.ReasonND), "fragmented neighbour discovery (RFC 6980)")
+		rs.add(prioGuard, Match{Payload: frag, Flags: checked}, blame(model.ReasonMalformed), "fragmented neighbour discovery (RFC 6980)")
 		rs.add(prioGuard, Match{Payload: frag, Flags: macOnly}, goTo(StageDrop), "a fragment hides sender MACs from the switch")
 	}
+	dad := Solicitation(unspecified6, NS{SLL: &none})
+	rs.add(prioAllow+1, Match{Payload: dad, Flags: checked}, toClaims(longestOption), "no link-layer option; duplicate address detection may have a nonce")
+	rs.add(prioAllow+1, Match{Payload: dad, Flags: macOnly}, measured(longestOption), "no link-layer option; duplicate address detection may have a nonce")
 	for _, nd := range []struct {
 		class                  ICMPv6
 		hidden, bare, readable IPv6
@@ -140,14 +178,27 @@ func sharedSenderMACs(rs *ruleList) {
 		{NeighborSolicitation, Solicitation(anySource, NS{Target: unspecified6}), Solicitation(anySource, NS{SLL: &none}), Solicitation(anySource, NS{})},
 		{NeighborAdvertisement, Advertisement(NA{Target: unspecified6}), Advertisement(NA{TLL: &none}), Advertisement(NA{})},
 	} {
-		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: checked}, blame(model.ReasonND), "malformed or with two link-layer options, which the switch shows as target ::")
+		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: checked}, blame(model.ReasonMalformed), "cut off or with two link-layer options, which the switch shows as target ::")
 		rs.add(prioGuard, Match{Payload: nd.hidden, Flags: macOnly}, goTo(StageDrop), "two link-layer options hide sender MACs from the switch")
-		rs.add(prioAllow, Match{Payload: nd.bare, Flags: checked}, toClaims, "no link-layer option")
-		rs.add(prioAllow, Match{Payload: nd.bare, Flags: macOnly}, goTo(StageExit), "no link-layer option")
+		rs.add(prioAllow, Match{Payload: nd.bare, Flags: checked}, toClaims(longestBare), "no link-layer option")
+		rs.add(prioAllow, Match{Payload: nd.bare, Flags: macOnly}, measured(longestBare), "no link-layer option")
 		rs.add(prioBlame-1, Match{Payload: nd.readable, Flags: firstPass}, goTo(StageDrop), "foreign link-layer option")
 		rs.add(prioBlame-2, Match{Payload: IPv6{Inner: nd.class}, Flags: checked}, blame(model.ReasonND), "hop limit other than 255 or code other than 0")
 		rs.add(prioBlame-2, Match{Payload: IPv6{Inner: nd.class}, Flags: macOnly}, goTo(StageDrop), "hop limit other than 255 or code other than 0")
 	}
+}
+
+// sharedLengths refuses solicitations and advertisements that are longer than what the
+// switch has seen of them: an option of another kind, one behind the end that the IPv6
+// header gives, or an extension header, which could be that of an atomic fragment.
+func sharedLengths(rs *ruleList) {
+	malformed := refuse()
+	malformed.Blame = model.ReasonMalformed
+	rs.add(prioGuard, Match{Payload: IPv6{}, Flags: FlagMatch{Set: FlagARP | FlagND | FlagLong}}, malformed, "neighbour discovery longer than the options that the switch saw")
+	rs.add(prioGuard, Match{Payload: IPv6{}, Flags: FlagMatch{Set: FlagND | FlagLong, Clear: FlagARP}}, refuse(), "neighbour discovery longer than the options that the switch saw may hide sender MACs")
+	macOnly, none := FlagMatch{Set: FlagND, Clear: FlagARP}, noMAC
+	rs.add(prioGuard-1, Match{Payload: Solicitation(unspecified6, NS{SLL: &none}), Flags: macOnly}, singly(goTo(StageExit)), "duplicate address detection without a link-layer option")
+	rs.add(prioGuard-2, Match{Payload: IPv6{}, Flags: macOnly}, goTo(StageExit), "neighbour discovery without a foreign sender MAC")
 }
 
 func sharedIP(rs *ruleList) {
@@ -159,8 +210,8 @@ func sharedIP(rs *ruleList) {
 	for _, udp := range []UDP{{Dst: dhcp6Client}, {Src: dhcp6Server, Dst: dhcp6Server}} {
 		rs.add(prioGuard, Match{Payload: IPv6{Inner: udp}, Flags: guarded}, blame(model.ReasonDHCPServer), "DHCPv6 server messages are refused unless lifted")
 	}
-	for _, p := range []Payload{IPv4{Fragment: FirstFragment, Inner: HiddenUDP{}}, IPv6{Fragment: FirstFragment, Inner: HiddenUDP{}}} {
-		rs.add(prioGuard, Match{Payload: p, Flags: guarded}, blame(model.ReasonDHCPServer), "a first fragment that hides its ports from the switch (RFC 1858, 7112)")
+	for _, p := range []Payload{IPv4{Fragment: NotLater, Inner: HiddenUDP{}}, IPv6{Fragment: NotLater, Inner: HiddenUDP{}}} {
+		rs.add(prioGuard, Match{Payload: p}, blame(model.ReasonMalformed), "UDP that ends before its ports, or has port 0 twice (RFC 1858, 7112)")
 	}
 	rs.add(prioException, Match{Flags: FlagMatch{Clear: FlagIP | FlagND}}, goTo(StageExit), "IP sources aren't checked")
 
@@ -168,9 +219,9 @@ func sharedIP(rs *ruleList) {
 	discover := IPv4{Src: unspecified4, Dst: broadcast4, Inner: UDP{Src: dhcp4Client, Dst: dhcp4Server}}
 	rs.add(prioException, Match{Payload: discover, Flags: ip}, goTo(StageExit), "a DHCPv4 client without an address")
 	rs.add(prioRefuse, Match{Payload: IPv4{Src: unspecified4}, Flags: ip}, goTo(StageDrop), "source 0.0.0.0, which is also what the switch shows for malformed IPv4")
-	for _, flag := range []Flags{FlagIP, FlagND} {
-		rs.add(prioRefuse, Match{Payload: IPv6{Src: unspecified6}, Flags: FlagMatch{Set: flag}}, goTo(StageDrop), "source ::, whatever prefixes the VIF owns")
-	}
+	rs.add(prioRefuse, Match{Payload: IPv6{Src: unspecified6}, Flags: FlagMatch{Set: FlagIP, Clear: FlagND}}, goTo(StageDrop), "source ::, whatever prefixes the VIF owns")
+	rs.add(prioRefuse, Match{Payload: IPv6{Src: unspecified6}, Flags: secondPass}, refuse(), "source ::, whatever prefixes the VIF owns")
+	rs.add(prioBlame, Match{Payload: IPv6{}, Flags: secondPass}, refuse(), "neighbour discovery from an address that isn't the VIF's")
 	rs.add(prioMiss, Match{}, goTo(StageDrop), "foreign IP source")
 }
 

@@ -41,6 +41,15 @@ func (r *Rule) ActionText(p Pipeline) string {
 		end := l.Offset + l.Bits - 1
 		words = append(words, fmt.Sprintf("load:0x%x->NXM_NX_REG%d[%d..%d]", l.Value, Register, l.Offset, end))
 	}
+	if r.Actions.Singly {
+		words = append(words, "load:0x1->NXM_NX_ND_SLL[0..47]")
+	}
+	if n := r.Actions.Longer; n != 0 {
+		words = append(words, fmt.Sprintf("check_pkt_larger(%d)->NXM_NX_REG%d[%d]", n, Register, LongBit))
+	}
+	if r.Actions.Afresh {
+		words = append(words, fmt.Sprintf("push_mpls:0x%04x,pop_mpls:0x%04x", EtherTypeMPLS, model.EtherTypeIPv6))
+	}
 	if r.Actions.Sample != nil {
 		words = append(words, r.Actions.Sample.text())
 	}
@@ -58,6 +67,12 @@ func (r *Rule) ActionText(p Pipeline) string {
 	}
 	return strings.Join(words, ",")
 }
+
+// EtherTypeMPLS is that of a label that is pushed and popped again (RFC 5332), which
+// changes nothing in the packet: that a rule goes on behind a label is what makes Open
+// vSwitch look up the rest of the way in a megaflow of its own (recirc_for_mpls in
+// ofproto-dpif-xlate.c). There is no action for just that.
+const EtherTypeMPLS = 0x8847
 
 // RegisterLoad writes Value into Bits bits of the register from bit Offset on.
 type RegisterLoad struct {
@@ -110,6 +125,9 @@ func (f Field) value() string {
 	case FieldIPv4Src, FieldIPv4Dst, FieldIPv6Src, FieldIPv6Dst, FieldNDTarget, FieldARPSPA, FieldARPTPA:
 		return addressText(f)
 	case FieldIPFrag:
+		if f.Mask != nil {
+			return "not_later"
+		}
 		return "first"
 	case FieldEthType:
 		return fmt.Sprintf("0x%04x", number(f.Value))

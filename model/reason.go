@@ -21,6 +21,7 @@ const (
 	ReasonBlocked
 	ReasonUnknownPort
 	ReasonFlood
+	ReasonMalformed
 )
 
 // reason is what there is to know of one.
@@ -46,6 +47,7 @@ var reasons = [...]reason{
 	{ReasonVLAN, "vlan", "VLAN tags that aren't lifted, or more than one", whoseChecked, isChecked},
 	{ReasonMAC, "mac", "Ethernet source or sender MAC (in ARP, RARP, ND) that isn't the VIF's", whoseChecked, isChecked},
 	{ReasonEtherType, "ethertype", "protocol other than ARP, RARP, IPv4 and IPv6 that isn't lifted", whoseGuarded, isGuarded},
+	{ReasonMalformed, "malformed", "packet that the switch can't read as far as a guard looks", whoseGuarded, isGuarded},
 	{ReasonARP, "arp", "ARP for an address that isn't the VIF's", whoseGuarded, isGuarded},
 	{ReasonND, "nd", "neighbour discovery for an address that isn't the VIF's", whoseGuarded, isGuarded},
 	{ReasonDHCPServer, "dhcp-server", "message of a DHCPv4 or DHCPv6 server", whoseGuarded + ", without `dhcp-server` in `port-security-allow`",

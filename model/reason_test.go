@@ -9,7 +9,7 @@ import (
 // Cookies of flows that are installed carry the numbers, and scripts know the names:
 // neither ever changes.
 func TestReasonsKeepTheirNumbersAndNames(t *testing.T) {
-	const names = ",mac,vlan,ethertype,arp,nd,dhcp-server,router,ip,blocked,unknown-port,flood"
+	const names = ",mac,vlan,ethertype,arp,nd,dhcp-server,router,ip,blocked,unknown-port,flood,malformed"
 	for number, name := range strings.Split(names, ",") {
 		if r := Reason(number); r.String() != name || ParseReason(name) != r {
 			t.Errorf("reason %d is %q, and %q is reason %d", number, r, name, ParseReason(name))
@@ -41,9 +41,9 @@ func TestReasonsOfPolicies(t *testing.T) {
 		{ids(KeyAttachedMAC, ownMAC, KeyChecks, "mac"), "vlan mac"},
 		{ids(KeyAttachedMAC, ownMAC, KeyChecks, "mac", KeyFlood, "9"), "vlan mac flood"},
 		{ids(KeyAttachedMAC, ownMAC, KeyChecks, "mac", KeyFlood, "9", KeyAction, "observe"), "vlan mac"},
-		{ids(KeyAttachedMAC, ownMAC, KeyChecks, "mac,arp"), "vlan mac ethertype arp nd dhcp-server router"},
-		{ids(KeyAttachedMAC, ownMAC, KeyChecks, "mac,arp,ip"), "vlan mac ethertype arp nd dhcp-server router ip"},
-		{ids(KeyAttachedMAC, ownMAC, KeyChecks, "mac,arp,ip", KeyAllow, "router,dhcp-server"), "vlan mac ethertype arp nd ip"},
+		{ids(KeyAttachedMAC, ownMAC, KeyChecks, "mac,arp"), "vlan mac ethertype malformed arp nd dhcp-server router"},
+		{ids(KeyAttachedMAC, ownMAC, KeyChecks, "mac,arp,ip"), "vlan mac ethertype malformed arp nd dhcp-server router ip"},
+		{ids(KeyAttachedMAC, ownMAC, KeyChecks, "mac,arp,ip", KeyAllow, "router,dhcp-server"), "vlan mac ethertype malformed arp nd ip"},
 	} {
 		p := Resolve(&bridge, nil, &Interface{Name: "tap1", ExternalIDs: test.ids})
 		var names []string

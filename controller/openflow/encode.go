@@ -8,6 +8,7 @@ import (
 	of "github.com/contiv/libOpenflow/openflow13"
 
 	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 )
 
 // Rules are encoded here and not by libOpenflow, which takes a microsecond and forty
@@ -133,9 +134,15 @@ const (
 	applyLen    = 8
 	gotoLen     = 8
 	outputLen   = 16
+	pushLen     = 8
 	regLoadLen  = 24
+	largerLen   = 24
 	resubmitLen = 16
 )
+
+// nxCheckPktLarger is NXAST_CHECK_PKT_LARGER (ofp-actions.c), which libOpenflow doesn't
+// know: it writes into a bit of a field whether the packet is longer than a number of bytes.
+const nxCheckPktLarger = 49
 
 // nxInPort is OFPP_IN_PORT in the 16 bits of NXAST_RESUBMIT_TABLE: resubmit with the
 // packet's own in_port.
@@ -159,14 +166,27 @@ func appendInstructions(b []byte, r *flows.Rule, p flows.Pipeline) []byte {
 	return b
 }
 
+// nxNDSLL is the source link-layer option as Open vSwitch names it in actions, unlike in
+// matches.
+var nxNDSLL = oxm{of.OXM_CLASS_NXM_1, of.NXM_NX_ND_SLL}
+
 func appendActions(b []byte, r *flows.Rule, p flows.Pipeline) []byte {
 	for _, l := range r.Loads(p) {
-		b = appendNicira(b, regLoadLen, of.NXAST_REG_LOAD)
-		b = binary.BigEndian.AppendUint16(b, uint16(l.Offset<<6|(l.Bits-1)))
-		h := fieldHeader(flows.FieldRegister)
-		b = binary.BigEndian.AppendUint16(b, h.class)
-		b = append(b, h.field<<1, 4)
-		b = binary.BigEndian.AppendUint64(b, uint64(l.Value))
+		b = appendLoad(b, fieldHeader(flows.FieldRegister), 4, l)
+	}
+	if r.Actions.Singly {
+		// There is no action for just that. The datapaths can't write this field, so
+		// ovs-vswitchd does it for them, and finds no option in the packet to write to.
+		b = appendLoad(b, nxNDSLL, 6, flows.RegisterLoad{Bits: 48, Value: 1})
+	}
+	if n := r.Actions.Longer; n != 0 {
+		b = appendCheckPktLarger(b, n)
+	}
+	if r.Actions.Afresh {
+		b = append(b, 0, of.ActionType_PushMpls, 0, pushLen)
+		b = append(binary.BigEndian.AppendUint16(b, flows.EtherTypeMPLS), 0, 0)
+		b = append(b, 0, of.ActionType_PopMpls, 0, pushLen)
+		b = append(binary.BigEndian.AppendUint16(b, model.EtherTypeIPv6), 0, 0)
 	}
 	if r.Actions.Sample != nil {
 		b = append(b, encodeSample(r.Actions.Sample)...)
@@ -182,6 +202,25 @@ func appendActions(b []byte, r *flows.Rule, p flows.Pipeline) []byte {
 		b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // only the controller port has a length
 	}
 	return b
+}
+
+// appendLoad appends NXAST_REG_LOAD into a field of size bytes.
+func appendLoad(b []byte, h oxm, size uint8, l flows.RegisterLoad) []byte {
+	b = appendNicira(b, regLoadLen, of.NXAST_REG_LOAD)
+	b = binary.BigEndian.AppendUint16(b, uint16(l.Offset<<6|(l.Bits-1)))
+	b = binary.BigEndian.AppendUint16(b, h.class)
+	b = append(b, h.field<<1, size)
+	return binary.BigEndian.AppendUint64(b, uint64(l.Value))
+}
+
+func appendCheckPktLarger(b []byte, longest uint16) []byte {
+	b = appendNicira(b, largerLen, nxCheckPktLarger)
+	b = binary.BigEndian.AppendUint16(b, longest)
+	b = binary.BigEndian.AppendUint16(b, flows.LongBit) // offset in the field
+	h := fieldHeader(flows.FieldRegister)
+	b = binary.BigEndian.AppendUint16(b, h.class)
+	b = append(b, h.field<<1, 4)
+	return append(b, 0, 0, 0, 0, 0, 0)
 }
 
 func appendResubmit(b []byte, table uint8) []byte {

@@ -2,6 +2,7 @@ package openflow
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -67,10 +68,10 @@ func matchField(f flows.Field) of.MatchField {
 	return m
 }
 
-// sampleAction is the one action that libOpenflow doesn't know.
-type sampleAction struct{ raw }
+// unknownAction is one that libOpenflow doesn't know.
+type unknownAction struct{ raw }
 
-func (sampleAction) Header() *of.ActionHeader { return nil } // only used in decoding
+func (unknownAction) Header() *of.ActionHeader { return nil } // only used in decoding
 
 // instructions returns apply-actions, when there are actions, and goto-table.
 func instructions(r *flows.Rule, p flows.Pipeline) []of.Instruction {
@@ -84,8 +85,24 @@ func instructions(r *flows.Rule, p flows.Pipeline) []of.Instruction {
 		dst := matchField(flows.Field{ID: flows.FieldRegister, Value: make([]byte, 4)})
 		add(of.NewNXActionRegLoad(ofsNbits, &dst, uint64(l.Value)))
 	}
+	if r.Actions.Singly {
+		dst := of.MatchField{Class: of.OXM_CLASS_NXM_1, Field: of.NXM_NX_ND_SLL, Length: 6}
+		add(of.NewNXActionRegLoad(47, &dst, 1))
+	}
+	if n := r.Actions.Longer; n != 0 {
+		// As Open vSwitch 3.1 sends it back: bit 7 of register 15.
+		b, err := hex.DecodeString(fmt.Sprintf("ffff0018000023200031%04x000700011e04000000000000", n))
+		if err != nil {
+			panic(err)
+		}
+		add(unknownAction{b})
+	}
+	if r.Actions.Afresh {
+		add(of.NewActionPushMpls(0x8847))
+		add(of.NewActionPopMpls(0x86dd))
+	}
 	if r.Actions.Sample != nil {
-		add(sampleAction{encodeSample(r.Actions.Sample)})
+		add(unknownAction{encodeSample(r.Actions.Sample)})
 	}
 	switch a := &r.Actions; {
 	case a.Next == flows.Again:

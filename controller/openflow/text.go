@@ -88,7 +88,8 @@ func plainField(id flows.FieldID, value, mask []byte) bool {
 	case flows.FieldIPv6Src, flows.FieldIPv6Dst, flows.FieldNDTarget:
 		return len(value) == 16 && isPrefix(mask)
 	case flows.FieldIPFrag:
-		return len(value) == 1 && value[0] == 1 && mask == nil
+		first, notLater := string(value) == "\x01" && mask == nil, string(value) == "\x00" && string(mask) == "\x02"
+		return first || notLater
 	case flows.FieldVLAN, flows.FieldRegister:
 		return len(value) <= 4
 	}
@@ -175,6 +176,10 @@ func actionText(kind uint16, b []byte) string {
 	switch {
 	case kind == of.ActionType_Output:
 		return portText(binary.BigEndian.Uint32(b[4:]))
+	case kind == of.ActionType_PushMpls:
+		return fmt.Sprintf("push_mpls:0x%04x", binary.BigEndian.Uint16(b[4:]))
+	case kind == of.ActionType_PopMpls:
+		return fmt.Sprintf("pop_mpls:0x%04x", binary.BigEndian.Uint16(b[4:]))
 	case kind == of.ActionType_Experimenter && len(b) >= 16 && binary.BigEndian.Uint32(b[4:]) == of.NxExperimenterID:
 		return niciraText(b)
 	}
@@ -190,14 +195,24 @@ func niciraText(b []byte) string {
 	case kind == of.NXAST_REG_LOAD && len(b) >= 24:
 		ofsNbits := binary.BigEndian.Uint16(b[10:])
 		from := ofsNbits >> 6
-		h := oxm{class: binary.BigEndian.Uint16(b[12:]), field: b[14] >> 1}
-		dst := fmt.Sprintf("oxm(0x%04x,%d)", h.class, h.field)
-		if h.class == of.OXM_CLASS_NXM_1 && h.field < 16 {
-			dst = fmt.Sprintf("NXM_NX_REG%d", h.field)
-		}
-		return fmt.Sprintf("load:0x%x->%s[%d..%d]", binary.BigEndian.Uint64(b[16:]), dst, from, from+ofsNbits&0x3f)
+		return fmt.Sprintf("load:0x%x->%s[%d..%d]", binary.BigEndian.Uint64(b[16:]), targetText(b[12:]), from, from+ofsNbits&0x3f)
+	case kind == nxCheckPktLarger && len(b) >= largerLen:
+		return fmt.Sprintf("check_pkt_larger(%d)->%s[%d]", binary.BigEndian.Uint16(b[10:]), targetText(b[14:]), binary.BigEndian.Uint16(b[12:]))
 	}
 	return fmt.Sprintf("nicira(%d)", kind)
+}
+
+// targetText names the field that an action writes, by the first three bytes of its
+// header.
+func targetText(b []byte) string {
+	h := oxm{class: binary.BigEndian.Uint16(b), field: b[2] >> 1}
+	switch {
+	case h.class == of.OXM_CLASS_NXM_1 && h.field < 16:
+		return fmt.Sprintf("NXM_NX_REG%d", h.field)
+	case h == nxNDSLL:
+		return "NXM_NX_ND_SLL"
+	}
+	return fmt.Sprintf("oxm(0x%04x,%d)", h.class, h.field)
 }
 
 func portText(port uint32) string {

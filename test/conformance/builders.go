@@ -154,6 +154,7 @@ func (v *VIF) poisonNS() []byte { return lab.NSBody(v.V6.Peer, lab.SourceLL(v.Fo
 func (v *VIF) poisonNA() []byte {
 	return lab.NABody(lab.FlagOverride, v.V6.Foreign, lab.TargetLL(v.MAC))
 }
+func (v *VIF) ownNA() []byte      { return lab.NABody(lab.FlagOverride, v.V6.Own, lab.TargetLL(v.MAC)) }
 func (v *VIF) redirectTo() []byte { return redirectBody(v.LinkLocal(), v.V6.Foreign) }
 
 func raBody(v *VIF) []byte { return lab.RABody(lab.SourceLL(v.MAC), lab.PrefixInfo(v.V6.Prefix)) }

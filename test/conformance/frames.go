@@ -19,14 +19,26 @@ type Frame struct {
 type Limit struct {
 	Why      string   // what the switch can't see, and why that does no harm
 	Verdicts Verdicts // what the switch does instead
+	// Userspace says that only the userspace datapath does: the kernel's does as the
+	// contract demands.
+	Userspace bool
 }
 
-// Seen returns the verdict that a real switch can give under a policy.
+// Seen returns the verdict that a real switch with the userspace datapath can give under a
+// policy.
 func (f *Frame) Seen(p *Policy) string {
 	if f.Limit != nil {
 		return f.Limit.Verdicts.Want(p)
 	}
 	return f.Verdicts.Want(p)
+}
+
+// SeenByKernel returns the verdict that the kernel's datapath can give under a policy.
+func (f *Frame) SeenByKernel(p *Policy) string {
+	if f.Limit != nil && f.Limit.Userspace {
+		return f.Verdicts.Want(p)
+	}
+	return f.Seen(p)
 }
 
 // Frames returns the whole suite. Names are unique.
@@ -47,6 +59,8 @@ func Frames() []Frame {
 		class("nd-options", optionFrames()),
 		class("nd-hidden", hiddenFrames()),
 		class("nd-fragment", fragmentedNDFrames()),
+		class("unreadable", unreadableFrames()),
+		class("nd-length", lengthFrames()),
 		class("vlan", vlanFrames()),
 		class("llc", llcFrames()),
 		class("ethertype", etherTypeFrames()),
@@ -68,5 +82,11 @@ func row(name, source string, bytes func(v *VIF) []byte, verdicts Verdicts) Fram
 // limited adds a limit to a frame.
 func (f Frame) limited(why string, verdicts Verdicts) Frame {
 	f.Limit = &Limit{Why: why, Verdicts: verdicts}
+	return f
+}
+
+// limitedInUserspace adds a limit of the userspace datapath.
+func (f Frame) limitedInUserspace(why string, verdicts Verdicts) Frame {
+	f.Limit = &Limit{Why: why, Verdicts: verdicts, Userspace: true}
 	return f
 }

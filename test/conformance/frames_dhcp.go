@@ -64,7 +64,7 @@ func dhcpFrames() []Frame {
 		}, server),
 		row("offer, first fragment without its ports", "RFC 1858", func(v *VIF) []byte {
 			return fragment(segment(v.V4.Own, dhcp4Server, v.V4.Peer, dhcp4Client)[:2], v)
-		}, server),
+		}, fromARP(Malformed)),
 		row("offer, later fragment", "RFC 791; the first one was dropped", func(v *VIF) []byte {
 			return v.fragment4(v.V4.Own, v.V4.Peer, 1, false, payload)
 		}, pass()),

@@ -60,7 +60,7 @@ func etherFrames() []Frame {
 		row("foreign MAC, nothing else", "shortest frame",
 			func(v *VIF) []byte { return lab.Ether(v.Peer, v.Foreign, lab.TypeIPv4) }, drop(MAC)),
 		row("own MAC, IPv4 without a packet", "shortest frame",
-			func(v *VIF) []byte { return lab.Ether(v.Peer, v.MAC, lab.TypeIPv4) }, fromIP(IP)),
+			func(v *VIF) []byte { return lab.Ether(v.Peer, v.MAC, lab.TypeIPv4) }, fromARP(Malformed)),
 		row("own MAC, IPv6 without a packet", "shortest frame",
 			func(v *VIF) []byte { return lab.Ether(v.Peer, v.MAC, lab.TypeIPv6) }, unreadable()),
 	}

@@ -29,9 +29,9 @@ func nsFrames() []Frame {
 		row("without an option", "RFC 4861 section 4.3", func(v *VIF) []byte { return v.ns(v.V6.Own) }, pass()),
 		row("unicast", "RFC 4861 section 7.3", func(v *VIF) []byte { return unicast(v, v.V6.Own, lab.SourceLL(v.MAC)) }, pass()),
 		row("unicast without an option", "RFC 4861 section 7.3", func(v *VIF) []byte { return unicast(v, v.LinkLocal()) }, pass()),
-		row("with a nonce", "RFC 3971", func(v *VIF) []byte {
+		row("with a nonce", "RFC 3971 (SEND), which hosts don't use; the switch doesn't see the nonce", func(v *VIF) []byte {
 			return v.ns(v.V6.Own, lab.NDOption(optionNonce, payload[:6]), lab.SourceLL(v.MAC))
-		}, pass()),
+		}, unreadable()),
 		row("from a failover address", "allowed address pair", func(v *VIF) []byte { return v.ns(v.V6.Pair, lab.SourceLL(v.MAC)) }, pairs),
 		row("from an address in a prefix", "allowed address pair", func(v *VIF) []byte { return v.ns(v.V6.Last, lab.SourceLL(v.MAC)) }, pairs),
 		row("from the address before a prefix", "near miss", func(v *VIF) []byte { return v.ns(v.V6.Before, lab.SourceLL(v.MAC)) }, claim),
@@ -63,13 +63,13 @@ func nsFrames() []Frame {
 		row("DAD with a foreign option", "RFC 4861 section 7.1.1", func(v *VIF) []byte { return v.dad(v.MAC, v.V6.Own, lab.SourceLL(v.Foreign)) }, drop(MAC)),
 		row("DAD with hop limit 64", "RFC 4861 section 7.1.1", odd(func(v *VIF, m *nd) {
 			m.src, m.hops, m.body = any6, 64, lab.NSBody(v.V6.Own)
-		}), unreadable()),
+		}), invalid()),
 
-		row("hop limit 254", "RFC 4861 section 7.1.1", odd(func(_ *VIF, m *nd) { m.hops = 254 }), unreadable()),
-		row("hop limit 1, option foreign", "RFC 4861 section 7.1.1", odd(func(v *VIF, m *nd) { m.hops, m.body = 1, v.poisonNS() }), unreadable()),
-		row("code 1", "RFC 4861 section 7.1.1", odd(func(_ *VIF, m *nd) { m.code = 1 }), unreadable()),
-		row("code 1, option foreign", "the switch doesn't parse it", odd(func(v *VIF, m *nd) { m.code, m.body = 1, v.poisonNS() }), unreadable()),
-		row("code 255", "RFC 4861 section 7.1.1", odd(func(_ *VIF, m *nd) { m.code = 255 }), unreadable()),
+		row("hop limit 254", "RFC 4861 section 7.1.1", odd(func(_ *VIF, m *nd) { m.hops = 254 }), invalid()),
+		row("hop limit 1, option foreign", "RFC 4861 section 7.1.1", odd(func(v *VIF, m *nd) { m.hops, m.body = 1, v.poisonNS() }), invalid()),
+		row("code 1", "RFC 4861 section 7.1.1", odd(func(_ *VIF, m *nd) { m.code = 1 }), invalid()),
+		row("code 1, option foreign", "the switch doesn't parse it", odd(func(v *VIF, m *nd) { m.code, m.body = 1, v.poisonNS() }), invalid()),
+		row("code 255", "RFC 4861 section 7.1.1", odd(func(_ *VIF, m *nd) { m.code = 255 }), invalid()),
 		row("cut in the target", "truncated", odd(func(v *VIF, m *nd) { m.body = m.body[:12] }), unreadable()),
 		row("cut to the header", "truncated", odd(func(v *VIF, m *nd) { m.body = m.body[:4] }), unreadable()),
 		row("target ::", "the switch sees it like a duplicate option", odd(func(v *VIF, m *nd) {
@@ -131,12 +131,12 @@ func naFrames() []Frame {
 		row("own MAC, the pair's option and address", "only VRRP may",
 			func(v *VIF) []byte { return v.na(v.MAC, v.V6.Own, v.V6.Other, lab.TargetLL(v.Other)) }, other(ND)),
 		row("own MAC for the pair's address", "allowed address pair", own(func(v *VIF) netip.Addr { return v.V6.Other }), claim),
-		row("hop limit 254", "RFC 4861 section 7.1.2", odd(func(_ *VIF, m *nd) { m.hops = 254 }), unreadable()),
-		row("hop limit 64 for a foreign address", "RFC 4861 section 7.1.2", odd(func(v *VIF, m *nd) { m.hops, m.body = 64, v.poisonNA() }), unreadable()),
-		row("code 1", "RFC 4861 section 7.1.2", odd(func(_ *VIF, m *nd) { m.code = 1 }), unreadable()),
+		row("hop limit 254", "RFC 4861 section 7.1.2", odd(func(_ *VIF, m *nd) { m.hops = 254 }), invalid()),
+		row("hop limit 64 for a foreign address", "RFC 4861 section 7.1.2", odd(func(v *VIF, m *nd) { m.hops, m.body = 64, v.poisonNA() }), invalid()),
+		row("code 1", "RFC 4861 section 7.1.2", odd(func(_ *VIF, m *nd) { m.code = 1 }), invalid()),
 		row("code 1, option foreign", "the switch doesn't parse it", odd(func(v *VIF, m *nd) {
 			m.code, m.body = 1, lab.NABody(lab.FlagOverride, v.V6.Own, lab.TargetLL(v.Foreign))
-		}), unreadable()),
+		}), invalid()),
 		row("cut in the target", "truncated", odd(func(_ *VIF, m *nd) { m.body = m.body[:12] }), unreadable()),
 		row("cut to the header", "truncated", odd(func(_ *VIF, m *nd) { m.body = m.body[:4] }), unreadable()),
 	}

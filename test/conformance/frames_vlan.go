@@ -72,7 +72,7 @@ func vlanFrames() []Frame {
 		row("tag cut off", "truncated", func(v *VIF) []byte { return lab.Ether(v.Peer, v.MAC, lab.TypeVLAN) }, never),
 		row("tag without an ethertype", "truncated", func(v *VIF) []byte { return lab.Ether(v.Peer, v.MAC, lab.TypeVLAN, []byte{0, 0}) }, never),
 		row("tag with half an ethertype", "truncated", func(v *VIF) []byte { return lab.Ether(v.Peer, v.MAC, lab.TypeVLAN, []byte{0, 0, 8}) }, never),
-		row("priority tag, IPv4 without a packet", "truncated", func(v *VIF) []byte { return lab.Ether(v.Peer, v.MAC, lab.TypeVLAN, []byte{0, 0, 8, 0}) }, inside(fromIP(IP))),
+		row("priority tag, IPv4 without a packet", "truncated", func(v *VIF) []byte { return lab.Ether(v.Peer, v.MAC, lab.TypeVLAN, []byte{0, 0, 8, 0}) }, inside(fromARP(Malformed))),
 
 		row("SNAP in a priority tag", cert1, tagged(snap(own), vid(0)), priority),
 		row("SNAP with a foreign ARP claim in a priority tag", cert1, tagged(snap(foreignARP), vid(0)), inside(fromARP(ARP))),

@@ -15,8 +15,8 @@ import (
 //
 // Where several stages would refuse a frame, the first one in this order is to
 // blame: the VLAN tag, the Ethernet source, the sender MACs inside, the ethertype,
-// the claims of ARP or neighbour discovery, the router guard, the DHCP guard, and
-// the IP source.
+// what can't be read, the claims of ARP or neighbour discovery, the router guard, the
+// DHCP guard, and the IP source.
 //
 // The oracle knows what the contract allows to know: the checksums of packets and
 // the insides of tunnels aren't looked at, nor are options that a message isn't
@@ -25,8 +25,9 @@ func Judge(p *model.Policy, frame []byte) (pass bool, reason string) {
 	return judge(p, frame, false)
 }
 
-// JudgeSeen is Judge with the eyes of an Open vSwitch: it sees options of neighbour
-// discovery only as far as the switch does. Every difference to Judge is a [Limit].
+// JudgeSeen is Judge with the eyes of an Open vSwitch with the userspace datapath: it
+// sees options of neighbour discovery only as far as the switch does, and nothing behind
+// the end of a packet. Every difference to Judge is a [Limit].
 func JudgeSeen(p *model.Policy, frame []byte) (pass bool, reason string) {
 	return judge(p, frame, true)
 }
@@ -50,6 +51,7 @@ type packet struct {
 	badTag    bool   // a VLAN tag that isn't allowed
 	etherType uint16 // below 0x0600 for IEEE 802.3 frames without an ethertype
 	seen      bool   // read with the switch's eyes
+	length    int    // of the whole frame
 	arp       *arpPacket
 	ip        *ipPacket // nil when it isn't IP or its header can't be read
 }
@@ -68,7 +70,7 @@ func isTag(t uint16) bool { return t == 0x8100 || t == 0x88a8 }
 
 // parse reads a frame of at least 14 bytes.
 func parse(frame []byte, allow model.Allow, seen bool) *packet {
-	p := &packet{src: model.MAC(frame[6:12]), seen: seen}
+	p := &packet{src: model.MAC(frame[6:12]), seen: seen, length: len(frame)}
 	rest := frame[12:] // starts with an ethertype
 	if t := be(rest); isTag(t) {
 		// A tag is complete with the ethertype that follows it.

@@ -15,9 +15,11 @@ type ipPacket struct {
 	upper  uint8
 	hidden bool
 	// fragment says that this is one of several; later, that it isn't the first,
-	// so that the upper layer's header is elsewhere.
-	fragment, later bool
-	data            []byte // of the upper layer
+	// so that the upper layer's header is elsewhere; atomic, that it is the only one
+	// (RFC 6946).
+	fragment, later, atomic bool
+	data                    []byte // of the upper layer
+	behind                  int    // bytes that follow the packet in its frame
 }
 
 // parseIPv4 returns nil when receivers would discard the packet.
@@ -35,6 +37,7 @@ func parseIPv4(b []byte) *ipPacket {
 		fragment: be(b[6:])&(more|offset) != 0,
 		later:    be(b[6:])&offset != 0,
 		data:     b[header:total],
+		behind:   len(b) - total,
 	}
 }
 
@@ -46,6 +49,7 @@ func parseIPv6(b []byte) *ipPacket {
 	}
 	p := &ipPacket{src: addr16(b[8:24]), dst: addr16(b[24:40]), hops: b[7], upper: b[6]}
 	p.data = b[40 : 40+int(be(b[4:]))]
+	p.behind = len(b) - 40 - len(p.data)
 	for !p.later {
 		length := 8
 		switch p.upper {
@@ -61,6 +65,7 @@ func parseIPv6(b []byte) *ipPacket {
 			if len(p.data) >= 8 {
 				p.fragment = p.fragment || be(p.data[2:]) != 0
 				p.later = be(p.data[2:])&0xfff8 != 0
+				p.atomic = p.atomic || be(p.data[2:]) == 0
 			}
 		default:
 			return p
@@ -87,17 +92,23 @@ func (p *ipPacket) isUDP() bool { return !p.hidden && !p.later && p.upper == 17 
 
 // ipReason judges an IPv4 or IPv6 packet whose MACs are right.
 func (j *judgment) ipReason() string {
-	ip := j.ip
-	if j.etherType == typeIPv6 && !j.ndClaim() {
-		return ND
+	if !j.readable() {
+		return Malformed
 	}
-	if ip != nil && j.etherType == typeIPv6 && ip.isICMPv6() && !j.p.Allow.Router {
-		if t := ip.icmpType(); t == typeRA || t == typeRedirect {
-			return Router
+	if j.etherType == typeIPv6 {
+		if reason := j.ndReason(); reason != "" {
+			return reason
 		}
 	}
+	ip := j.ip
 	switch {
-	case ip != nil && ip.isUDP() && !j.p.Allow.DHCPServer && j.dhcpServer():
+	case !j.p.Allow.Router && j.router():
+		return Router
+	case ip.isND() && j.fragmented():
+		return Malformed
+	case ip.isUDP() && ip.portless():
+		return Malformed
+	case !j.p.Allow.DHCPServer && ip.isUDP() && j.dhcpServer():
 		return DHCPServer
 	case j.p.Checks == model.CheckMACARPIP && !j.sourceAllowed():
 		return IP
@@ -105,18 +116,43 @@ func (j *judgment) ipReason() string {
 	return ""
 }
 
+// readable reports whether the headers can be followed to a protocol, and ICMPv6 has a
+// type. IPv4 has no protocol 0.
+func (j *judgment) readable() bool {
+	ip := j.ip
+	switch {
+	case ip == nil || ip.hidden:
+		return false
+	case j.etherType == typeIPv4:
+		return ip.upper != 0
+	}
+	return !ip.isICMPv6() || ip.icmpType() != 0
+}
+
+// router reports whether this is a message by which a router says where to send.
+func (j *judgment) router() bool {
+	if j.etherType != typeIPv6 || !j.ip.isICMPv6() {
+		return false
+	}
+	t := j.ip.icmpType()
+	return t == typeRA || t == typeRedirect
+}
+
+// portless reports whether a datagram ends before its ports, or has the reserved port 0
+// twice (RFC 6335 section 6): a switch can't tell them apart.
+func (p *ipPacket) portless() bool {
+	src, dst, cut := p.udp()
+	return cut || src == 0 && dst == 0
+}
+
 // dhcpServer reports whether a datagram is for a DHCP client or between servers and
-// relays. A first fragment without ports may be, and so may one from port 0 to port 0,
-// which is reserved (RFC 6335 section 6): the switch can't tell them apart.
+// relays.
 func (j *judgment) dhcpServer() bool {
 	client, server := uint16(68), uint16(67)
 	if j.etherType == typeIPv6 {
 		client, server = 546, 547
 	}
-	src, dst, cut := j.ip.udp()
-	if cut || src == 0 && dst == 0 {
-		return j.ip.fragment
-	}
+	src, dst, _ := j.ip.udp()
 	return dst == client || src == server && dst == server
 }
 
@@ -124,15 +160,13 @@ func (j *judgment) dhcpServer() bool {
 func (j *judgment) sourceAllowed() bool {
 	ip := j.ip
 	switch {
-	case ip == nil:
-		return false
 	case j.bound(j.src, ip.src, false):
 		return true
 	case ip.src.IsUnspecified():
 		return j.sourceless()
 	case j.etherType == typeIPv6:
 		// The IPv6 twin of RFC 9568 section 8.1.2 may have either MAC's address.
-		if m, _ := j.neighbour(); m != nil && m.advertisement && m.option != nil && j.bound(*m.option, ip.src, true) {
+		if m, _ := j.neighbour(); m != nil && m.option != nil && j.twin(m) && j.bound(*m.option, ip.src, true) {
 			return true // its claim was checked
 		}
 	}

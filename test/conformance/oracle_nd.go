@@ -30,142 +30,162 @@ func (p *ipPacket) icmpType() uint8 {
 	return p.data[0]
 }
 
-// ndHidden reports whether a neighbour solicitation or advertisement may be inside
-// without being seen: the headers, or the ICMPv6 message, are cut off. Receivers that
-// put fragments together first may find it (RFC 7112, RFC 7113).
-func (j *judgment) ndHidden() bool {
-	ip := j.ip
-	return ip == nil || ip.hidden || ip.isICMPv6() && (ip.icmpType() == 0)
+// isND reports whether this is a message of neighbour discovery, whose type can be read.
+func (p *ipPacket) isND() bool {
+	return p.isICMPv6() && p.icmpType() >= typeRS && p.icmpType() <= typeRedirect
 }
 
-// neighbour returns the solicitation or advertisement in the packet. It is nil where
-// there is none; ok is false when it is malformed or fragmented, or may be there
-// unseen.
-func (j *judgment) neighbour() (m *neighbour, ok bool) {
-	if j.ndHidden() {
-		return nil, false
-	}
-	ip := j.ip
-	if !ip.isICMPv6() || ip.icmpType() != typeNS && ip.icmpType() != typeNA {
-		return nil, true
-	}
-	if ip.fragment || ip.hops != 255 || ip.data[1] != 0 || len(ip.data) < 24 {
-		return nil, false
-	}
-	m = &neighbour{advertisement: ip.icmpType() == typeNA, target: addr16(ip.data[8:24])}
-	if m.target.IsUnspecified() {
-		return nil, false
-	}
-	o, ok := parseOptions(ip.data[24:], j.seen)
-	if !ok {
-		return nil, false
-	}
-	m.option = o[optionSource]
-	if m.advertisement {
-		m.option = o[optionTarget]
-	}
-	return m, true
-}
+// fragmented reports whether a packet has a fragment header, which RFC 6980 forbids in
+// neighbour discovery. The switch doesn't see that of an atomic fragment.
+func (j *judgment) fragmented() bool { return j.ip.fragment || j.ip.atomic && !j.seen }
 
 // neighbour is a neighbour solicitation or advertisement.
 type neighbour struct {
 	advertisement bool
 	target        netip.Addr
 	option        *model.MAC // the link-layer address that receivers learn; nil if absent
+	broken        bool       // its options can't be read to their end
+	long          bool       // there is more to it than the options that a switch sees
+}
+
+// neighbour returns the solicitation or advertisement in the packet, nil where there is
+// none. Where there is one that can't be judged, or may be one unseen, reason says why:
+// [Malformed] when it can't be read, [ND] when no receiver accepts it. What is hidden
+// from the switch some receivers find that put fragments together first (RFC 7112,
+// RFC 7113).
+func (j *judgment) neighbour() (m *neighbour, reason string) {
+	if !j.readable() {
+		return nil, Malformed
+	}
+	ip := j.ip
+	switch {
+	case !ip.isICMPv6() || ip.icmpType() != typeNS && ip.icmpType() != typeNA:
+		return nil, ""
+	case ip.fragment:
+		return nil, Malformed
+	case ip.hops != 255 || ip.data[1] != 0:
+		return nil, ND
+	case len(ip.data) < 24:
+		return nil, Malformed
+	}
+	m = &neighbour{advertisement: ip.icmpType() == typeNA, target: addr16(ip.data[8:24])}
+	o, twice, broken := parseOptions(ip.data[24:])
+	if m.target.IsUnspecified() || twice {
+		return nil, Malformed
+	}
+	m.option, m.broken = o[optionSource], broken && !j.seen
+	if m.advertisement {
+		m.option = o[optionTarget]
+	}
+	length := j.length
+	if j.seen {
+		length -= ip.behind
+	}
+	m.long = length >= shortest+optionLen*(m.seen(ip.src)+1) || ip.atomic && !j.seen
+	return m, ""
+}
+
+// A solicitation or advertisement without an option in a frame, and an option with a
+// link-layer address of Ethernet (RFC 4861 section 4.6.1, RFC 2464 section 6).
+const (
+	shortest  = 14 + 40 + 24
+	optionLen = 8
+)
+
+// seen returns how many options a message may have: the link-layer address, and in
+// duplicate address detection, which has none, a nonce (RFC 7527).
+func (m *neighbour) seen(src netip.Addr) int {
+	if m.option != nil || !m.advertisement && src.IsUnspecified() {
+		return 1
+	}
+	return 0
 }
 
 const optionTarget = 2
 
 // parseOptions returns the link-layer addresses among options by their type: the
-// source's and the target's. ok is false for options that are malformed or there
-// twice. With the switch's eyes, everything from a malformed option on is invisible,
-// and so are options of another length and zero addresses.
-func parseOptions(b []byte, seen bool) (found map[uint8]*model.MAC, ok bool) {
+// source's and the target's. Only options of 8 bytes are link-layer addresses on
+// Ethernet, and a zero one is none. twice says that one is there two times; broken, that
+// an option isn't complete, behind which nothing can be read.
+func parseOptions(b []byte) (found map[uint8]*model.MAC, twice, broken bool) {
 	found = make(map[uint8]*model.MAC)
 	for len(b) > 0 {
 		if len(b) < 8 || b[1] == 0 || int(b[1])*8 > len(b) {
-			return found, seen
+			return found, false, true
 		}
 		option := b[:int(b[1])*8]
 		b = b[len(option):]
-		if t := option[0]; t == optionSource || t == optionTarget {
-			mac := model.MAC(option[2:8])
-			switch {
-			case len(option) != 8 && seen:
-				continue
-			case len(option) != 8 || found[t] != nil:
-				return nil, false
-			case mac != model.MAC{} || !seen:
+		mac := model.MAC(option[2:8])
+		if t := option[0]; (t == optionSource || t == optionTarget) && len(option) == 8 {
+			if found[t] != nil {
+				return nil, true, false
+			}
+			if mac != (model.MAC{}) {
 				found[t] = &mac
 			}
 		}
 	}
-	return found, true
+	return found, false, false
 }
 
 // foreignOption reports whether an IPv6 packet names a sender MAC that isn't the
 // VIF's. With the mac check alone, a neighbour message that can't be read counts as
 // one; with more, it is dropped as such later.
 func (j *judgment) foreignOption() bool {
-	m, ok := j.neighbour()
-	if !ok {
-		return j.p.Checks == model.CheckMAC
+	m, reason := j.neighbour()
+	macOnly := j.p.Checks == model.CheckMAC
+	if reason != "" {
+		return macOnly
 	}
 	if m != nil {
-		return m.option != nil && !j.owns(*m.option)
+		return m.option != nil && !j.owns(*m.option) || macOnly && (m.broken || m.long)
 	}
 	if j.seen || !j.ip.isICMPv6() {
 		return false
 	}
 	// The sender's address in router solicitations and advertisements.
 	skip := map[uint8]int{typeRS: 8, typeRA: 16}[j.ip.icmpType()]
-	if skip == 0 || len(j.ip.data) < skip || j.ip.fragment {
+	if skip == 0 || len(j.ip.data) < skip || j.fragmented() {
 		return false
 	}
-	o, _ := parseOptions(j.ip.data[skip:], true)
+	o, _, _ := parseOptions(j.ip.data[skip:])
 	return o[optionSource] != nil && !j.owns(*o[optionSource])
 }
 
-// ndClaim reports whether a packet claims nothing in neighbour discovery but what the
-// VIF owns.
-func (j *judgment) ndClaim() bool {
-	m, ok := j.neighbour()
+// ndReason judges what a packet claims in neighbour discovery.
+func (j *judgment) ndReason() string {
+	m, reason := j.neighbour()
 	switch {
-	case !ok:
-		return false
-	case m == nil:
-		return !j.fragmentedND()
+	case reason != "" || m == nil:
+		return reason
+	case m.option != nil && *m.option != j.src && !j.twin(m):
+		return ND
+	case m.broken || m.long:
+		return Malformed
 	case m.advertisement:
-		return j.advertises(m)
+		if !j.advertises(m) {
+			return ND
+		}
 	case j.ip.src.IsUnspecified(): // RFC 4862 section 5.4
-		return m.option == nil && j.bound(j.src, m.target, true)
+		if m.option != nil || !j.bound(j.src, m.target, true) {
+			return ND
+		}
+	case !j.bound(j.src, j.ip.src, true):
+		return ND
 	}
-	return j.bound(j.src, j.ip.src, true) && (m.option == nil || *m.option == j.src)
+	return ""
 }
+
+// twin reports whether a message has the shape of the IPv6 twin of RFC 9568
+// section 8.1.2.
+func (j *judgment) twin(m *neighbour) bool { return m.advertisement && j.vrrpTwin(*m.option) }
 
 // advertises reports whether the VIF may bind the target of an advertisement to its
 // MAC, and may do so from the packet's source.
 func (j *judgment) advertises(m *neighbour) bool {
 	sender := j.src
-	if m.option != nil && *m.option != j.src {
-		if sender = *m.option; !j.vrrpTwin(sender) {
-			return false
-		}
+	if m.option != nil {
+		sender = *m.option
 	}
 	return j.bound(sender, m.target, true) && (j.bound(j.src, j.ip.src, true) || j.bound(sender, j.ip.src, true))
-}
-
-// fragmentedND reports whether a packet is another message of neighbour discovery in
-// a fragment, which RFC 6980 forbids. The router guard is to blame for its own.
-func (j *judgment) fragmentedND() bool {
-	if !j.ip.fragment || !j.ip.isICMPv6() {
-		return false
-	}
-	switch j.ip.icmpType() {
-	case typeRS:
-		return true
-	case typeRA, typeRedirect:
-		return j.p.Allow.Router
-	}
-	return false
 }

@@ -84,7 +84,7 @@ func TestFramesAreWellFormed(t *testing.T) {
 // anywhere passes without checks.
 func TestEveryVerdictOccurs(t *testing.T) {
 	var missing []string
-	for _, want := range []string{Pass, MAC, VLAN, EtherType, ARP, ND, DHCPServer, Router, IP, Blocked} {
+	for _, want := range []string{Pass, MAC, VLAN, EtherType, ARP, ND, DHCPServer, Router, IP, Malformed, Blocked} {
 		occurs := slices.ContainsFunc(Frames(), func(f Frame) bool {
 			return slices.ContainsFunc(Policies(), func(p Policy) bool { return f.Verdicts.Want(&p) == want })
 		})

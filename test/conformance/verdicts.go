@@ -16,6 +16,7 @@ const (
 	DHCPServer = "dhcp-server"
 	Router     = "router"
 	IP         = "ip"
+	Malformed  = "malformed"
 	Blocked    = "blocked"
 )
 
@@ -44,7 +45,11 @@ func fromIP(reason string) Verdicts { return each(Pass, Pass, reason) }
 
 // unreadable is the verdict on a frame in which a neighbour solicitation or
 // advertisement may hide: its sender MAC can't be seen, nor can its claim.
-func unreadable() Verdicts { return each(MAC, ND, ND) }
+func unreadable() Verdicts { return each(MAC, Malformed, Malformed) }
+
+// invalid is the verdict on a solicitation or advertisement that no receiver accepts:
+// what can't be its sender's counts as foreign, and as a claim it is none.
+func invalid() Verdicts { return each(MAC, ND, ND) }
 
 // in makes an exception for policies.
 func (vs Verdicts) in(verdict string, policies ...string) Verdicts {

@@ -19,7 +19,7 @@ var allowed = map[string]struct {
 	"model/frame":          {own: []string{"model"}},
 	"flows":                {own: []string{"model"}},
 	"ovsdb":                {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/cenkalti/rpc2", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
-	"controller/openflow":  {own: []string{"flows"}, third: []string{"github.com/contiv/libOpenflow"}},
+	"controller/openflow":  {own: []string{"flows", "model"}, third: []string{"github.com/contiv/libOpenflow"}},
 	"controller/drops":     {own: []string{"model", "model/frame"}, third: []string{"github.com/sirupsen/logrus"}},
 	"controller/advice":    {own: []string{"controller/drops", "model", "model/frame"}},
 	"controller/control":   {own: []string{"controller/drops"}},
