@@ -28,6 +28,7 @@ const (
 	FieldIPProto
 	FieldUDPSrc
 	FieldUDPDst
+	FieldICMPv4Type
 	FieldICMPv6Type
 	FieldICMPv6Code
 	FieldNDTarget
@@ -51,6 +52,7 @@ type Field struct {
 
 // IP protocol numbers.
 const (
+	protoICMPv4 = 1
 	protoTCP    = 6
 	protoUDP    = 17
 	protoICMPv6 = 58
@@ -146,6 +148,11 @@ func (HiddenUDP) fields(fs *fieldList) {
 	Proto(protoUDP).fields(fs)
 	fs.add16(FieldUDPSrc, 0)
 	fs.add16(FieldUDPDst, 0)
+}
+
+func (t ICMPv4) fields(fs *fieldList) {
+	Proto(protoICMPv4).fields(fs)
+	fs.add8(FieldICMPv4Type, uint8(t))
 }
 
 func (t ICMPv6) fields(fs *fieldList) {

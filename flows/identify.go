@@ -18,6 +18,7 @@ var keywords = map[string][]string{
 	"ip":    {"dl_type=0x0800"},
 	"ipv6":  {"dl_type=0x86dd"},
 	"tcp6":  {"dl_type=0x86dd", "nw_proto=6"},
+	"icmp":  {"dl_type=0x0800", "nw_proto=1"},
 	"udp":   {"dl_type=0x0800", "nw_proto=17"},
 	"udp6":  {"dl_type=0x86dd", "nw_proto=17"},
 	"icmp6": {"dl_type=0x86dd", "nw_proto=58"},

@@ -186,6 +186,8 @@ func (p *parser) upper(proto, frag uint8) {
 	switch {
 	case proto == 17:
 		p.key[flows.FieldUDPSrc], p.key[flows.FieldUDPDst] = b[:2], b[2:4]
+	case proto == 1 && p.key[flows.FieldIPv4Src] != nil:
+		p.set8(flows.FieldICMPv4Type, b[0])
 	case proto == 58 && p.key[flows.FieldIPv6Src] != nil:
 		p.set8(flows.FieldICMPv6Type, b[0])
 		p.set8(flows.FieldICMPv6Code, b[1])

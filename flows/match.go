@@ -90,6 +90,15 @@ type UDP struct{ Src, Dst uint16 }
 // packet ends before them; in later fragments, too, which [NotLater] excludes.
 type HiddenUDP struct{}
 
+// ICMPv4 matches an ICMP type of any code; in IPv4 only.
+type ICMPv4 uint8
+
+// ICMP message types of routers.
+const (
+	ICMPRedirect            ICMPv4 = 5 // RFC 792
+	ICMPRouterAdvertisement ICMPv4 = 9 // RFC 1256
+)
+
 // ICMPv6 matches an ICMPv6 type of any code; in IPv6 only.
 type ICMPv6 uint8
 

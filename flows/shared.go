@@ -213,6 +213,9 @@ func sharedIP(rs *ruleList) {
 	for _, p := range []Payload{IPv4{Fragment: NotLater, Inner: HiddenUDP{}}, IPv6{Fragment: NotLater, Inner: HiddenUDP{}}} {
 		rs.add(prioGuard, Match{Payload: p}, blame(model.ReasonMalformed), "UDP that ends before its ports, or has port 0 twice (RFC 1858, 7112)")
 	}
+	for _, t := range []ICMPv4{ICMPRedirect, ICMPRouterAdvertisement} {
+		rs.add(prioGuard, Match{Payload: IPv4{Inner: t}, Flags: FlagMatch{Clear: FlagRouter}}, blame(model.ReasonRouter), "ICMP redirects and router advertisements are refused unless lifted")
+	}
 	rs.add(prioException, Match{Flags: FlagMatch{Clear: FlagIP | FlagND}}, goTo(StageExit), "IP sources aren't checked")
 
 	ip := FlagMatch{Set: FlagIP}

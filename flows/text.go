@@ -107,7 +107,7 @@ var fieldNames = [...]string{
 	FieldInPort: "in_port", FieldEthSrc: "dl_src", FieldEthType: "dl_type", FieldVLAN: "vlan_vid",
 	FieldIPv4Src: "nw_src", FieldIPv4Dst: "nw_dst", FieldIPv6Src: "ipv6_src", FieldIPv6Dst: "ipv6_dst",
 	FieldIPFrag: "ip_frag", FieldTTL: "nw_ttl", FieldIPProto: "nw_proto",
-	FieldUDPSrc: "udp_src", FieldUDPDst: "udp_dst", FieldICMPv6Type: "icmpv6_type", FieldICMPv6Code: "icmpv6_code",
+	FieldUDPSrc: "udp_src", FieldUDPDst: "udp_dst", FieldICMPv4Type: "icmp_type", FieldICMPv6Type: "icmpv6_type", FieldICMPv6Code: "icmpv6_code",
 	FieldNDTarget: "nd_target", FieldNDSLL: "nd_sll", FieldNDTLL: "nd_tll",
 	FieldARPOp: "arp_op", FieldARPSPA: "arp_spa", FieldARPTPA: "arp_tpa", FieldARPSHA: "arp_sha", FieldARPTHA: "arp_tha",
 	FieldRegister: "reg15",

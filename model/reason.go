@@ -52,7 +52,7 @@ var reasons = [...]reason{
 	{ReasonND, "nd", "neighbour discovery for an address that isn't the VIF's", whoseGuarded, isGuarded},
 	{ReasonDHCPServer, "dhcp-server", "message of a DHCPv4 or DHCPv6 server", whoseGuarded + ", without `dhcp-server` in `port-security-allow`",
 		func(p *Policy) bool { return isGuarded(p) && !p.Allow.DHCPServer }},
-	{ReasonRouter, "router", "router advertisement or redirect", whoseGuarded + ", without `router` in `port-security-allow`",
+	{ReasonRouter, "router", "router advertisement or redirect, of ICMPv6 or ICMP", whoseGuarded + ", without `router` in `port-security-allow`",
 		func(p *Policy) bool { return isGuarded(p) && !p.Allow.Router }},
 	{ReasonIP, "ip", "IP source that isn't the VIF's", "`ip`", func(p *Policy) bool { return isChecked(p) && p.Checks.IP() }},
 	{ReasonBlocked, "blocked", "anything at all from a VIF that is blocked", "`block`, or no usable `attached-mac`",

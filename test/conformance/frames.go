@@ -50,6 +50,7 @@ func Frames() []Frame {
 		class("rarp", rarpFrames()),
 		class("vrrp", vrrpFrames()),
 		class("ipv4", ipv4Frames()),
+		class("icmpv4", icmp4Frames()),
 		class("dhcp", dhcpFrames()),
 		class("ipv6", ipv6Frames()),
 		class("mld", mldFrames()),

@@ -131,11 +131,20 @@ func (j *judgment) readable() bool {
 
 // router reports whether this is a message by which a router says where to send.
 func (j *judgment) router() bool {
-	if j.etherType != typeIPv6 || !j.ip.isICMPv6() {
-		return false
+	if j.etherType == typeIPv4 {
+		t, ok := j.ip.icmp4Type()
+		return ok && (t == 5 || t == 9) // redirect (RFC 792), advertisement (RFC 1256)
 	}
 	t := j.ip.icmpType()
-	return t == typeRA || t == typeRedirect
+	return j.ip.isICMPv6() && (t == typeRA || t == typeRedirect)
+}
+
+// icmp4Type returns the type of an ICMP message, whose header has 8 bytes.
+func (p *ipPacket) icmp4Type() (t uint8, ok bool) {
+	if p.upper != 1 || p.later || len(p.data) < 8 {
+		return 0, false
+	}
+	return p.data[0], true
 }
 
 // portless reports whether a datagram ends before its ports, or has the reserved port 0

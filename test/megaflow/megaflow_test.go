@@ -29,6 +29,9 @@ const (
 // tell them from 67, 68, 546 and 547.
 const udpBits = ",udp(src=1000/0xff00,dst=5000/0xf000)"
 
+// The router guard looks at the type of ICMP messages, and of nothing else.
+const icmpType = ",icmp(type=8)"
+
 // golden is the real datapath's megaflow of each packet in each policy, without its
 // input port.
 var golden = map[string]map[string]string{
@@ -42,7 +45,7 @@ var golden = map[string]map[string]string{
 		"ping6": v6 + "proto=58,frag=no),icmpv6(type=128/0xfe)",
 	},
 	"mac,arp": {
-		"tcp4": v4 + "proto=6,frag=no)", "udp4": v4 + "proto=17,frag=no)" + udpBits, "ping4": v4 + "proto=1,frag=no)",
+		"tcp4": v4 + "proto=6,frag=no)", "udp4": v4 + "proto=17,frag=no)" + udpBits, "ping4": v4 + "proto=1,frag=no)" + icmpType,
 		"tcp6": v6 + "proto=6,frag=no)", "udp6": v6 + "proto=17,frag=no)" + udpBits,
 		"ping6": v6 + "proto=58,frag=no),icmpv6(type=128/0xfe)",
 	},
@@ -51,7 +54,7 @@ var golden = map[string]map[string]string{
 	"mac,arp,ip": {
 		"tcp4":  v4 + "src=192.0.2.2,dst=198.51.100.9/224.0.0.0,proto=6,frag=no)",
 		"udp4":  v4 + "src=192.0.2.2,dst=198.51.100.9/224.0.0.0,proto=17,frag=no)" + udpBits,
-		"ping4": v4 + "src=192.0.2.2,dst=198.51.100.9/224.0.0.0,proto=1,frag=no)",
+		"ping4": v4 + "src=192.0.2.2,dst=198.51.100.9/224.0.0.0,proto=1,frag=no)" + icmpType,
 		"tcp6":  v6 + "src=2001:db8::2,proto=6,frag=no)",
 		"udp6":  v6 + "src=2001:db8::2,proto=17,frag=no)" + udpBits,
 		"ping6": v6 + "src=2001:db8::2,proto=58,frag=no),icmpv6(type=128/0xfe)",
