@@ -243,7 +243,7 @@ func (c *compiler) source4(b model.Binding) {
 }
 
 // source6 allows a source of IPv6. VIFs without ip send only neighbour discovery
-// here; a prefix of length 0 allows all but that.
+// here; a short prefix allows all but that.
 func (c *compiler) source6(b model.Binding) {
 	ip := c.port.Policy.Checks.IP()
 	m := Match{EthSrc: b.MAC, Payload: IPv6{Src: b.Prefix}}

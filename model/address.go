@@ -14,8 +14,9 @@ import (
 // can cost; entries beyond it grant nothing and are reported.
 const MaxEntries = 1024
 
-// Binding says that a MAC address may speak for a prefix. A prefix of length 0
-// widens the check of IP sources only, never ARP or neighbour discovery.
+// Binding says that a MAC address may speak for a prefix. A prefix so short that it
+// stands for any address widens the check of IP sources only, never ARP or neighbour
+// discovery.
 type Binding struct {
 	MAC    MAC
 	Prefix netip.Prefix // masked; host addresses are /32 and /128
@@ -25,8 +26,20 @@ type Binding struct {
 // OriginLinkLocal is the origin of the bindings that every MAC has by itself.
 const OriginLinkLocal = "link-local (EUI-64)"
 
+// The shortest prefixes that a VIF can own and answer ARP or neighbour discovery for.
+// Nobody is assigned a shorter one, and two of length 1 would be everything.
+const (
+	minClaim4 = 8
+	minClaim6 = 16
+)
+
 // IPOnly reports whether the binding widens only the check of IP sources.
-func (b Binding) IPOnly() bool { return b.Prefix.Bits() == 0 }
+func (b Binding) IPOnly() bool {
+	if b.Prefix.Addr().Is4() {
+		return b.Prefix.Bits() < minClaim4
+	}
+	return b.Prefix.Bits() < minClaim6
+}
 
 // String returns ADDRESS, ADDRESS/LENGTH or one of them with @MAC.
 func (b Binding) String() string { return FormatPrefix(b.Prefix) + "@" + b.MAC.String() }

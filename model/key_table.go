@@ -54,7 +54,7 @@ var keys = []Key{
 		Name: KeyPairs, Word: "pairs", Flag: "pair", List: true,
 		At:    OnInterface | InDeclaration | InLibvirt,
 		Usage: "further address or prefix, IP[/LEN] or IP[/LEN]@MAC",
-		Doc:   "further ones: `IP[/LEN]` or `IP[/LEN]@MAC`, separated by commas, or Neutron's JSON list. A prefix of length 0 widens the check of IP sources only",
+		Doc:   "further ones: `IP[/LEN]` or `IP[/LEN]@MAC`, separated by commas, or Neutron's JSON list. A prefix shorter than /8 (IPv4) or /16 (IPv6) widens the check of IP sources only",
 		parse: func(p *Policy, where, v string, ps *Problems) {
 			p.Bindings = append(p.Bindings, parsePairs(where, v, ps)...)
 		},

@@ -268,3 +268,28 @@ func TestHostileMetadata(t *testing.T) {
 		})
 	}
 }
+
+// Short prefixes widen the check of IP sources only, whichever key they are from.
+func TestShortPrefixesClaimNothing(t *testing.T) {
+	for prefix, want := range map[string]bool{
+		"0.0.0.0/0": true, "128.0.0.0/1": true, "10.0.0.0/7": true, "10.0.0.0/8": false, "192.0.2.1": false,
+		"::/0": true, "2000::/3": true, "2000::/15": true, "2001::/16": false, "fe80::/10": true, "2001:db8::1": false,
+	} {
+		for _, key := range []string{KeyAddresses, KeyPairs} {
+			b := ResolveBridge(&Bridge{Name: "br0", ExternalIDs: ids(KeyChecks, "auto")})
+			p := Resolve(&b, nil, &Interface{Name: "tap1", ExternalIDs: ids(KeyAttachedMAC, ownMAC, key, prefix)})
+			found := false
+			for _, b := range p.Bindings {
+				if b.Origin == key {
+					found = true
+					if b.IPOnly() != want {
+						t.Errorf("%s in %s: for IP sources only: %v", prefix, key, b.IPOnly())
+					}
+				}
+			}
+			if !found || len(p.Problems) > 0 {
+				t.Errorf("%s in %s grants nothing: %s", prefix, key, p.Problems.String())
+			}
+		}
+	}
+}

@@ -34,7 +34,7 @@ type addressVIF struct {
 	Port      string    `json:"port"`
 	VM        string    `json:"vm,omitempty"`
 	MAC       string    `json:"mac"`
-	As        string    `json:"as"`        // own, pair, vrrp or link-local; with " (source only)" for prefixes of length 0
+	As        string    `json:"as"`        // own, pair, vrrp or link-local; with " (source only)" for short prefixes
 	Last      bool      `json:"last"`      // no other VIF announced or used it later
 	Announced *sighting `json:"announced"` // in ARP or ND; null when the VIF's checks don't count that
 	Used      *sighting `json:"used"`      // as IP source; null when the VIF's checks don't count that
@@ -237,7 +237,7 @@ func newSighting(s *inspect.Sighting) *sighting {
 	return r
 }
 
-// conflicts finds what should not be on one bridge. Prefixes of length 0 belong to
+// conflicts finds what should not be on one bridge. Short prefixes belong to
 // routers and firewalls; link-local addresses follow from MACs.
 func conflicts(list []holding) []addressConflict {
 	found := []addressConflict{}

@@ -170,14 +170,21 @@ func (j *judgment) owns(mac model.MAC) bool {
 }
 
 // bound reports whether an address is inside a binding of a MAC. With claim set,
-// prefixes of length 0 don't count: they widen the check of IP sources only. The
-// unspecified address can't be bound.
+// prefixes shorter than /8 in IPv4 and /16 in IPv6 don't count: they widen the check of IP
+// sources only. The unspecified address can't be bound.
 func (j *judgment) bound(mac model.MAC, a netip.Addr, claim bool) bool {
 	if a.IsUnspecified() {
 		return false
 	}
+	least := 0
+	switch {
+	case claim && a.Is4():
+		least = 8
+	case claim:
+		least = 16
+	}
 	for _, b := range j.p.Bindings {
-		if b.MAC == mac && b.Prefix.Contains(a) && (!claim || b.Prefix.Bits() > 0) {
+		if b.MAC == mac && b.Prefix.Contains(a) && b.Prefix.Bits() >= least {
 			return true
 		}
 	}

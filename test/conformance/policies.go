@@ -92,6 +92,7 @@ func Policies() []Policy {
 			"{Net4},{Net6},{Pair4},{Pair6},{Other4}@{Other},{Other6}@{Other}")},
 		{Name: "zero", Level: LevelIP, Like: "strict", Keys: strict(model.KeyPairs, "0.0.0.0/8,::/16")},
 		{Name: "any", Level: LevelIP, Keys: strict(model.KeyPairs, "0.0.0.0/0,::/0")},
+		{Name: "halves", Level: LevelIP, Like: "any", Keys: strict(model.KeyPairs, "0.0.0.0/1,128.0.0.0/1,::/1,8000::/1")},
 		{Name: "vrrp", Level: LevelIP, Keys: strict(model.KeyPairs,
 			"{Virtual4}@{VMAC4},{Virtual6}@{VMAC6}")},
 		{Name: "dhcp-server", Level: LevelIP, Keys: strict(model.KeyAllow, "dhcp-server")},
