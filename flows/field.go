@@ -53,6 +53,7 @@ type Field struct {
 // IP protocol numbers.
 const (
 	protoICMPv4 = 1
+	protoIGMP   = 2
 	protoTCP    = 6
 	protoUDP    = 17
 	protoICMPv6 = 58

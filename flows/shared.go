@@ -13,6 +13,7 @@ var (
 	unspecified6 = Host(netip.IPv6Unspecified())
 	allRouters   = Host(netip.IPv6LinkLocalAllRouters())         // ff02::2
 	linkScope    = netip.MustParsePrefix("ff02::/16")            // link-local multicast
+	igmpGroup    = Host(netip.AddrFrom4([4]byte{224, 0, 0, 22})) // RFC 3376 section 4.2.14
 	vrrpGroup4   = Host(netip.AddrFrom4([4]byte{224, 0, 0, 18})) // RFC 9568 section 5.1.1.2
 	vrrpGroup6   = Host(netip.MustParseAddr("ff02::12"))         // RFC 9568 section 5.1.2.2
 	anySource    = netip.Prefix{}                                // no condition
@@ -221,6 +222,8 @@ func sharedIP(rs *ruleList) {
 	ip := FlagMatch{Set: FlagIP}
 	discover := IPv4{Src: unspecified4, Dst: broadcast4, Inner: UDP{Src: dhcp4Client, Dst: dhcp4Server}}
 	rs.add(prioException, Match{Payload: discover, Flags: ip}, goTo(StageExit), "a DHCPv4 client without an address")
+	report := IPv4{Src: unspecified4, Dst: igmpGroup, Inner: Proto(protoIGMP)}
+	rs.add(prioException, Match{Payload: report, Flags: ip}, goTo(StageExit), "IGMPv3 report before there is an address (RFC 3376 section 4.2.13)")
 	rs.add(prioRefuse, Match{Payload: IPv4{Src: unspecified4}, Flags: ip}, goTo(StageDrop), "source 0.0.0.0, which is also what the switch shows for malformed IPv4")
 	rs.add(prioRefuse, Match{Payload: IPv6{Src: unspecified6}, Flags: FlagMatch{Set: FlagIP, Clear: FlagND}}, goTo(StageDrop), "source ::, whatever prefixes the VIF owns")
 	rs.add(prioRefuse, Match{Payload: IPv6{Src: unspecified6}, Flags: secondPass}, refuse(), "source ::, whatever prefixes the VIF owns")

@@ -50,6 +50,7 @@ func Frames() []Frame {
 		class("rarp", rarpFrames()),
 		class("vrrp", vrrpFrames()),
 		class("ipv4", ipv4Frames()),
+		class("igmp", igmpFrames()),
 		class("icmpv4", icmp4Frames()),
 		class("dhcp", dhcpFrames()),
 		class("ipv6", ipv6Frames()),

@@ -93,3 +93,43 @@ func ipv4Frames() []Frame {
 		}, pass()),
 	}
 }
+
+// igmpFrames are about reports of multicast groups, which hosts send before they have an
+// address.
+func igmpFrames() []Frame {
+	routers := netip.MustParseAddr("224.0.0.22")
+	message := func(src func(v *VIF) netip.Addr, dst netip.Addr, data ...byte) func(v *VIF) []byte {
+		return func(v *VIF) []byte {
+			packet := lab.IPv4{Src: src(v), Dst: dst, Protocol: protoIGMP, TTL: 1, Options: []byte{0x94, 4, 0, 0}}.Packet(data)
+			return lab.IPFrame(v.to(dst), v.MAC, packet)
+		}
+	}
+	unset := func(*VIF) netip.Addr { return any4 }
+	own := func(v *VIF) netip.Addr { return v.V4.Own }
+	foreign := func(v *VIF) netip.Addr { return v.V4.Foreign }
+	v3 := []byte{0x22, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 239, 1, 2, 3} // one group, changed to exclude nothing
+	const source, unseen = "RFC 3376 section 4.2.13", "the switch can't match the type of an IGMP message. " +
+		"The query claims no address, and one from the own address passes in any case"
+	return []Frame{
+		row("IGMPv3 report", "RFC 3376", message(own, routers, v3...), pass()),
+		row("IGMPv3 report from 0.0.0.0", source, message(unset, routers, v3...), pass()),
+		row("IGMPv3 report from a foreign address", source, message(foreign, routers, v3...), fromIP(IP).in(Pass, "any")),
+		row("IGMPv3 report from 0.0.0.0 to all hosts", source, message(unset, allHosts4, v3...), fromIP(IP)),
+		row("IGMPv3 report from 0.0.0.0 to a station", source, func(v *VIF) []byte { return message(unset, v.V4.Peer, v3...)(v) }, fromIP(IP)),
+		row("IGMPv3 report from 0.0.0.0 with a pair's MAC", source, func(v *VIF) []byte {
+			packet := lab.IPv4{Src: any4, Dst: routers, Protocol: protoIGMP, TTL: 1}.Packet(v3)
+			return lab.IPFrame(lab.GroupMAC(routers), v.Other, packet)
+		}, drop(MAC).in(Pass, "pairs", "mac-pair")),
+		row("IGMPv3 report from 0.0.0.0 with a foreign MAC", source, func(v *VIF) []byte {
+			packet := lab.IPv4{Src: any4, Dst: routers, Protocol: protoIGMP, TTL: 1}.Packet(v3)
+			return lab.IPFrame(lab.GroupMAC(routers), v.Foreign, packet)
+		}, drop(MAC)),
+		row("UDP from 0.0.0.0 to the group of reports", source, func(v *VIF) []byte {
+			return v.ports(v.MAC, any4, someoneElse, routers, 9)
+		}, fromIP(IP)),
+		row("IGMPv2 report from 0.0.0.0", "RFC 2236: to the group itself", message(unset, netip.MustParseAddr("239.1.2.3"), 0x16, 0, 0, 0, 239, 1, 2, 3), fromIP(IP)),
+		row("IGMP query from 0.0.0.0", "querier election", message(unset, allHosts4, 0x11, 100, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0), fromIP(IP)),
+		row("IGMP query from 0.0.0.0 to the group of reports", "querier election", message(unset, routers, 0x11, 100, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0), fromIP(IP)).
+			limited(unseen, pass()),
+	}
+}

@@ -187,6 +187,10 @@ func (j *judgment) sourceAllowed() bool {
 func (j *judgment) sourceless() bool {
 	ip := j.ip
 	if j.etherType == typeIPv4 {
+		if ip.upper == 2 && ip.dst == netip.AddrFrom4([4]byte{224, 0, 0, 22}) {
+			// RFC 3376 section 4.2.13. The switch doesn't see what type of message it is.
+			return j.seen || !ip.later && len(ip.data) >= 8 && ip.data[0] == 0x22
+		}
 		if !ip.isUDP() {
 			return false
 		}
