@@ -15,24 +15,26 @@ var allowed = map[string]struct {
 	own   []string
 	third []string
 }{
-	"model":                {},
-	"model/frame":          {own: []string{"model"}},
-	"flows":                {own: []string{"model"}},
-	"ovsdb":                {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/cenkalti/rpc2", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
-	"controller/openflow":  {own: []string{"flows", "model"}, third: []string{"github.com/contiv/libOpenflow"}},
-	"controller/drops":     {own: []string{"model", "model/frame"}, third: []string{"github.com/sirupsen/logrus"}},
-	"controller/advice":    {own: []string{"controller/drops", "model", "model/frame"}},
-	"controller/control":   {own: []string{"controller/drops"}},
-	"controller/unixctl":   {},
-	"controller/metrics":   {third: []string{"github.com/prometheus/client_golang"}},
-	"controller/inspect":   {own: []string{"controller/openflow", "controller/unixctl", "flows", "model"}},
-	"controller/bridge":    {own: []string{"controller/drops", "controller/metrics", "controller/openflow", "flows", "model"}, third: []string{"github.com/sirupsen/logrus"}},
-	"controller/agent":     {own: []string{"controller/bridge", "controller/control", "controller/drops", "controller/metrics", "controller/openflow", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
-	"cmd/vifguard/libvirt": {own: []string{"model"}},
+	"model":                     {},
+	"model/frame":               {own: []string{"model"}},
+	"flows":                     {own: []string{"model"}},
+	"ovsdb":                     {own: []string{"model"}, third: []string{"github.com/ovn-org/libovsdb", "github.com/cenkalti/rpc2", "github.com/sirupsen/logrus", "github.com/go-logr/logr"}},
+	"controller/openflow":       {own: []string{"flows", "model"}, third: []string{"github.com/contiv/libOpenflow"}},
+	"controller/drops":          {own: []string{"model", "model/frame"}, third: []string{"github.com/sirupsen/logrus"}},
+	"controller/advice":         {own: []string{"controller/drops", "model", "model/frame"}},
+	"controller/control":        {own: []string{"controller/drops"}},
+	"controller/unixctl":        {},
+	"controller/exposure":       {own: []string{"controller/openflow", "flows", "model"}},
+	"controller/exposure/probe": {own: []string{"controller/exposure", "controller/openflow", "controller/unixctl", "flows", "model"}},
+	"controller/metrics":        {third: []string{"github.com/prometheus/client_golang"}},
+	"controller/inspect":        {own: []string{"controller/openflow", "controller/unixctl", "flows", "model"}},
+	"controller/bridge":         {own: []string{"controller/drops", "controller/metrics", "controller/openflow", "flows", "model"}, third: []string{"github.com/sirupsen/logrus"}},
+	"controller/agent":          {own: []string{"controller/bridge", "controller/control", "controller/drops", "controller/metrics", "controller/openflow", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
+	"cmd/vifguard/libvirt":      {own: []string{"model"}},
 }
 
 // pure lists the packages that are functions of values.
-var pure = map[string]bool{"model": true, "model/frame": true, "flows": true, "controller/advice": true, "cmd/vifguard/libvirt": true}
+var pure = map[string]bool{"model": true, "model/frame": true, "flows": true, "controller/advice": true, "controller/exposure": true, "cmd/vifguard/libvirt": true}
 
 // impure lists what the pure packages may not import from the standard library:
 // everything that reads a clock, a socket, a file or writes a log.

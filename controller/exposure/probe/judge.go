@@ -1,0 +1,53 @@
+package probe
+
+import (
+	"context"
+
+	"github.com/vifguard/vifguard/controller/exposure"
+	"github.com/vifguard/vifguard/controller/openflow"
+	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
+)
+
+// Judge reads all that exposure needs of one bridge, by itself and once, and judges it. It
+// is for commands: an agent has most of it at hand. A bridge that isn't guarded, or whose
+// metadata can't be used, has no findings.
+func Judge(ctx context.Context, h *model.Host, b *model.Bridge, runDir string) []exposure.Finding {
+	config := model.ResolveBridge(b)
+	if !config.Guarded || !config.Usable {
+		return nil
+	}
+	policies := make([]*model.Policy, len(b.Interfaces))
+	for i, row := range b.Interfaces {
+		p := model.Resolve(&config, h.Profiles, row)
+		policies[i] = &p
+	}
+	in := &exposure.Input{
+		Host: h, Bridge: b, VIFs: exposure.VIFs(b.Interfaces, policies),
+		Stages: flows.Pipeline{First: config.FirstTable, Exit: config.ExitTable},
+		Hidden: Hidden(ctx, runDir, b.Name),
+	}
+	in.Foreign, in.FlowsErr = foreign(ctx, openflow.ManagementSocket(runDir, b.Name))
+	in.Addresses, _ = Addresses() // unknown is what it is judged as
+	return exposure.Judge(in)
+}
+
+// foreign returns the flows of a bridge that aren't vifguard's.
+func foreign(ctx context.Context, socket string) ([]flows.Entry, error) {
+	conn, err := openflow.Dial(ctx, socket)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	all, err := conn.Flows(ctx, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	var list []flows.Entry
+	for i := range all {
+		if _, _, own := flows.SplitCookie(all[i].Cookie); !own {
+			list = append(list, all[i].Entry)
+		}
+	}
+	return list, nil
+}
