@@ -259,6 +259,7 @@ func TestParseHidden(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", "\n\n", "no such bridge", "ok", "duration=0s, n_packets=0, n_bytes=0", "priority=180008,actions=NORMAL",
+		"duration=0s, n_packets=0, n_bytes=0, actions=drop", "table_id=254, duration=0s, n_packets=0, n_bytes=0, prio=2,recirc_id=0,actions=drop",
 		"duration=0s, n_packets=0, n_bytes=0, priority=x,actions=NORMAL", "duration=0s, n_packets=0, n_bytes=0, priority=180008,tcp",
 		"duration=0s, n_packets=0, n_bytes=0, idle_timeout=5, priority=180008,actions=NORMAL",
 		"duration=0s, n_packets=0, priority=180008,actions=NORMAL", "duration=0s, n_packets=0, n_bytes=0, priority=-1,actions=NORMAL",
@@ -275,10 +276,11 @@ func TestParseHidden(t *testing.T) {
 func FuzzParseHidden(f *testing.F) {
 	for line := range strings.Lines(dump) {
 		f.Add(line)
+		f.Add(dump + line)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := exposure.ParseHidden(text)
-		if err == nil && len(list) == 0 && strings.Contains(text, "bytes=0, priority=180008,actions=") {
+		if err == nil && len(list) == 0 && strings.Contains(text, "\nduration=0s, n_packets=0, n_bytes=0, priority=180008,actions=") {
 			t.Errorf("%q: no hidden flow", text)
 		}
 	})

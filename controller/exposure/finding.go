@@ -32,6 +32,12 @@ const (
 	Datapath    Kind = "datapath"     // what the datapath itself can't hold
 )
 
+// Kinds returns all kinds.
+func Kinds() []Kind {
+	return []Kind{InBand, FailOpen, FailMode, NoWayIn, ForeignFlow, HiddenFlow, Unreadable, STP, RSTP, BFD, CFM, LACP, LLDP,
+		Tunnel, VLANLimit, IGMPQuerier, Mirror, Datapath}
+}
+
 // Severity says what a finding means for the state of the VIFs that it concerns.
 type Severity uint8
 

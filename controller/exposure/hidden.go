@@ -34,16 +34,16 @@ const (
 	failOpenFlows   = 15790320
 )
 
-// ErrNoFlows says that a dump was read in which there isn't a single flow. Every known
-// version of Open vSwitch shows at least those of its own table.
-var ErrNoFlows = errors.New("no flow in the answer to bridge/dump-flows")
+// ErrUnknownFormat says that a dump lacks the flows of Open vSwitch's own table, which every
+// known version prints, with their priorities.
+var ErrUnknownFormat = errors.New("the answer to bridge/dump-flows lacks Open vSwitch's own flows: an unknown format")
 
 // ParseHidden reads the hidden flows of the output of "ovs-appctl bridge/dump-flows
 // BRIDGE" (ovs-vswitchd(8)): one flow a line, its statistics, each followed by ", ", then
 // priority (unless it is the default), match and actions, separated by commas. A line that
 // it can't read is an error, as it may be such a flow.
 func ParseHidden(dump string) (list []HiddenEntry, err error) {
-	lines := 0
+	known := false
 	for line := range strings.Lines(dump) {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
@@ -52,16 +52,19 @@ func ParseHidden(dump string) (list []HiddenEntry, err error) {
 		if !ok {
 			return nil, fmt.Errorf("unknown line in the answer to bridge/dump-flows: %.60q", line)
 		}
-		lines++
+		known = known || strings.HasPrefix(line, ownTable) && strings.Contains(line, " priority=")
 		if h.Priority > maxVisible {
 			list = append(list, h)
 		}
 	}
-	if lines == 0 {
-		return nil, ErrNoFlows
+	if !known {
+		return nil, ErrUnknownFormat
 	}
 	return list, nil
 }
+
+// ownTable starts the lines of flows that Open vSwitch keeps for itself.
+const ownTable = "table_id=254, "
 
 // statistics start a line of the dump, in this order.
 var statistics = []string{"table_id=", "duration=", "n_packets=", "n_bytes="}
