@@ -286,6 +286,56 @@ func FuzzParseHidden(f *testing.F) {
 	})
 }
 
+// entry is a flow of somebody else: from a port, or from any if that is 0.
+func entry(table uint8, priority uint16, inPort uint32, instructions []byte) flows.Entry {
+	match := []byte{0, 1, 0, 4, 0, 0, 0, 0}
+	if inPort != 0 {
+		match = append(binary.BigEndian.AppendUint32([]byte{0, 1, 0, 12, 0x80, 0, 0, 4}, inPort), 0, 0, 0, 0)
+	}
+	return flows.Entry{Key: flows.Key{Table: table, Priority: priority, Match: string(match)}, Instructions: string(instructions)}
+}
+
+func gotoTable(n uint8) []byte { return []byte{0, 1, 0, 8, n, 0, 0, 0} }
+
+// normal is apply_actions(NORMAL).
+var normal = []byte{0, 4, 0, 24, 0, 0, 0, 0, 0, 0, 0, 16, 0xff, 0xff, 0xff, 0xfa, 0, 0, 0, 0, 0, 0, 0, 0}
+
+// Of flows with the same priority either may be met, in whatever order they were read.
+func TestSamePriority(t *testing.T) {
+	list := []flows.Entry{entry(0, 5, 1, gotoTable(10)), entry(0, 5, 0, normal), entry(0, 6, 2, gotoTable(10))}
+	for range 2 {
+		in := input()
+		in.Stages.First, in.Foreign = 10, slices.Clone(list)
+		if diff := cmp.Diff([]string{"exposed no-way-in vif1"}, brief(exposure.Judge(in))); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		slices.Reverse(list)
+	}
+}
+
+// A VIF without a port number yet may get any.
+func TestPendingVIF(t *testing.T) {
+	in := input()
+	in.Stages.First = 10
+	in.VIFs[1].InPort = 0
+	in.Foreign = []flows.Entry{entry(0, 5, 1, gotoTable(10)), entry(0, 5, 2, gotoTable(10)), entry(0, 1, 0, normal)}
+	if diff := cmp.Diff([]string{"exposed no-way-in vif2"}, brief(exposure.Judge(in))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// What no flow matches is a controller's, where there is one.
+func TestMissWithController(t *testing.T) {
+	in := input()
+	in.Stages.First = 10
+	in.Bridge.Facts.Controllers = []model.Remote{{Target: "unix:c"}}
+	in.Foreign = []flows.Entry{entry(0, 5, 1, gotoTable(10))}
+	want := []string{"exposed no-way-in vif2", "notice no-way-in vif2"}
+	if diff := cmp.Diff(want, brief(exposure.Judge(in))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // many makes a large bridge: n VIFs, and as many flows in front of each as an integration
 // bridge has.
 func many(n, each int) *exposure.Input {
@@ -293,11 +343,7 @@ func many(n, each int) *exposure.Input {
 	for i := range n {
 		in.VIFs = append(in.VIFs, exposure.VIF{Name: fmt.Sprintf("vif%05d", i), InPort: uint32(i + 1)})
 		for k := range each {
-			match := binary.BigEndian.AppendUint32([]byte{0, 1, 0, 12, 0x80, 0, 0, 4}, uint32(i+1))
-			in.Foreign = append(in.Foreign, flows.Entry{
-				Key:          flows.Key{Table: uint8(k % 10), Priority: uint16(k), Match: string(append(match, 0, 0, 0, 0))},
-				Instructions: string([]byte{0, 1, 0, 8, byte(k%10 + 1), 0, 0, 0}),
-			})
+			in.Foreign = append(in.Foreign, entry(uint8(k%10), uint16(k), uint32(i+1), gotoTable(uint8(k%10+1))))
 		}
 	}
 	rand.Shuffle(len(in.Foreign), func(i, j int) { in.Foreign[i], in.Foreign[j] = in.Foreign[j], in.Foreign[i] })
@@ -305,9 +351,17 @@ func many(n, each int) *exposure.Input {
 }
 
 func BenchmarkJudge(b *testing.B) {
-	for _, n := range []int{1000, 5000} {
-		b.Run(fmt.Sprintf("%d VIFs, 20 flows each", n), func(b *testing.B) {
-			in := many(n, 20)
+	for _, test := range []struct {
+		vifs, each int
+		first      uint8
+	}{{5000, 0, 0}, {5000, 20, 0}, {1000, 20, 10}, {5000, 20, 10}} {
+		b.Run(fmt.Sprintf("%d VIFs, %d flows each, first table %d", test.vifs, test.each, test.first), func(b *testing.B) {
+			in := many(test.vifs, test.each)
+			if in.Stages.First = test.first; test.first == 0 {
+				for i := range in.Foreign {
+					in.Foreign[i].Table += 10
+				}
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				if list := exposure.Judge(in); len(list) > 0 {
