@@ -55,12 +55,12 @@ type BridgeFacts struct {
 	Mirrors       []Mirror // sorted by name
 }
 
-// Mirror is a row of the table Mirror, with the names of the ports that it refers to.
+// Mirror is a row of the table Mirror, with the names of the ports that it refers to. What
+// it selects by the port that frames go to was accepted before, and is left out.
 type Mirror struct {
 	Name       string
 	All        bool     // select_all
-	From, To   []string // select_src_port, select_dst_port: frames that these ports send, or get
-	VLANs      int      // how many VLANs select_vlan names; 0 for all
+	From       []string // select_src_port: frames that these ports send
 	Output     string   // output_port, "" for none
 	OutputVLAN int      // output_vlan, 0 for none
 }
@@ -96,6 +96,6 @@ func (f *BridgeFacts) Equal(o *BridgeFacts) bool {
 }
 
 func (m Mirror) equal(o Mirror) bool {
-	return m.Name == o.Name && m.All == o.All && slices.Equal(m.From, o.From) && slices.Equal(m.To, o.To) &&
-		m.VLANs == o.VLANs && m.Output == o.Output && m.OutputVLAN == o.OutputVLAN
+	return m.Name == o.Name && m.All == o.All && slices.Equal(m.From, o.From) &&
+		m.Output == o.Output && m.OutputVLAN == o.OutputVLAN
 }

@@ -129,8 +129,6 @@ type mirrorRow struct {
 	Name       string   `ovsdb:"name"`
 	All        bool     `ovsdb:"select_all"`
 	From       []string `ovsdb:"select_src_port"`
-	To         []string `ovsdb:"select_dst_port"`
-	VLANs      []int    `ovsdb:"select_vlan"`
 	Output     *string  `ovsdb:"output_port"`
 	OutputVLAN *int     `ovsdb:"output_vlan"`
 }
@@ -310,13 +308,11 @@ func (r *controllerRow) service() bool {
 
 // mirror returns the row with the names of the ports that it refers to by UUID.
 func (r *mirrorRow) mirror(name func(uuid string) string) model.Mirror {
-	names := func(uuids []string) (list []string) {
-		for _, u := range uuids {
-			list = append(list, name(u))
-		}
-		return sorted(list)
+	m := model.Mirror{Name: r.Name, All: r.All}
+	for _, u := range r.From {
+		m.From = append(m.From, name(u))
 	}
-	m := model.Mirror{Name: r.Name, All: r.All, From: names(r.From), To: names(r.To), VLANs: len(r.VLANs)}
+	slices.Sort(m.From)
 	if r.Output != nil {
 		m.Output = name(*r.Output)
 	}

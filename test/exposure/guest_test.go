@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,10 +234,8 @@ func TestTunnel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, f := range frames {
-				if lab.HasTrailer(trailer)(f) {
-					return true
-				}
+			if slices.ContainsFunc(frames, lab.HasTrailer(trailer)) {
+				return true
 			}
 		}
 		return false
