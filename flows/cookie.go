@@ -47,6 +47,17 @@ func NewCookie(vif VIFID, reason model.Reason) uint64 {
 	return CookiePrefix | uint64(reason)<<cookieReasonShift | uint64(vif)&cookieVIFMask
 }
 
+// Cookies returns every cookie that a flow of a VIF can have, or, for 0, one that all VIFs
+// share. Open vSwitch finds the flows of a whole cookie without walking through all that
+// it has, which it does for one with a mask.
+func Cookies(vif VIFID) []uint64 {
+	list := []uint64{NewCookie(vif, model.NoReason)}
+	for _, r := range model.Reasons() {
+		list = append(list, NewCookie(vif, r))
+	}
+	return list
+}
+
 // SplitCookie returns what a cookie says; ok is false when it isn't vifguard's.
 func SplitCookie(c uint64) (vif VIFID, reason model.Reason, ok bool) {
 	return VIFID(c & cookieVIFMask), model.Reason(c >> cookieReasonShift), c&CookieMask == CookiePrefix

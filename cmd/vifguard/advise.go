@@ -148,14 +148,14 @@ func (s *session) advise(names []string, socket string) (*adviseResult, error) {
 	host := s.adviceHost(&claims)
 	r := &adviseResult{Since: claims.Since, Decided: true, Next: []string{}, VIFs: []adviseVIF{}}
 	for _, a := range list {
-		in := s.inspect(a.bridge)
+		in := s.inspect(a.bridge, a.ports...)
 		if in.Switch != nil {
 			return nil, in.Switch
 		}
 		var vifs []adviseVIF
 		for i := range in.Ports {
 			p := &in.Ports[i]
-			if isVIF(p) && p.Policy.Mode != model.Off && (a.ports == nil || slices.Contains(a.ports, p.Row)) {
+			if isVIF(p) && p.Policy.Mode != model.Off {
 				vifs = append(vifs, adviseOn(host, &in, p))
 			}
 		}

@@ -41,14 +41,14 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 				if !guarded {
 					return printJSON(cmd.OutOrStdout(), unguarded(b, row))
 				}
-				in := s.inspect(b)
+				in := s.inspect(b, row)
 				return printJSON(cmd.OutOrStdout(), newExplanation(&in, in.Port(row)))
 			}
 			if !guarded {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is on bridge %s, which isn't guarded: everything passes.\nOpt the bridge in with: vifguard guard %s\n", row.Name, b.Name, b.Name)
 				return nil
 			}
-			in := s.inspect(b)
+			in := s.inspect(b, row)
 			return explain(cmd.OutOrStdout(), &in, in.Port(row), flows)
 		},
 	}

@@ -88,12 +88,13 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, 
 		secureEdit(b, &edit)
 		after.FailMode = model.FailSecure
 	}
+	began := time.Now()
 	if _, err := s.Apply(s.ctx, []ovsdb.Edit{edit}); err != nil {
 		return err
 	}
 	describeBridge(cmd.OutOrStdout(), &after, &config, s.Host().Profiles)
 	if edit.FailMode != nil && !force {
-		return awaitSecured(s, cmd.OutOrStdout(), name)
+		return awaitSecured(s, cmd.OutOrStdout(), name, began)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"time"
@@ -56,30 +55,29 @@ func (o *options) checkSecure(s *session, b *model.Bridge) error {
 	return nil
 }
 
-// awaitSecured waits until the agent has programmed the bridge again, and says how long
-// that took.
-func awaitSecured(s *session, out io.Writer, name string) error {
-	began := time.Now()
+// awaitSecured waits until the agent has programmed a bridge again whose fail_mode was
+// changed at the given time, and says how long that took.
+func awaitSecured(s *session, out io.Writer, name string, changed time.Time) error {
+	var p pauses
 	for {
-		if b := s.Host().Bridge(name); b != nil && b.FailMode == model.FailSecure {
-			if in := s.inspect(b); in.InForce() {
-				fmt.Fprintf(out, "Its fail_mode is secure now. The agent had its flows back after %s.\n", time.Since(began).Round(time.Millisecond))
-				return nil
-			}
+		if b := s.Host().Bridge(name); b != nil && isProgrammedSince(s, b, changed) {
+			fmt.Fprintf(out, "Its fail_mode is secure now. The agent had its flows back after %s.\n", time.Since(changed).Round(time.Millisecond))
+			return nil
 		}
-		if err := sleep(s.ctx, 5*time.Millisecond); err != nil {
+		if err := sleep(s.ctx, p.next()); err != nil {
 			return fmt.Errorf("bridge %s is secure, but the agent hasn't programmed it again: %w (see its log, and: vifguard status)", name, err)
 		}
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
+// isProgrammedSince reports whether the switch has what OVSDB asks for on a bridge, and
+// cleared it before. The agent writes all flows at once, so those of one port decide: the
+// switch isn't asked for more while it has them to write.
+func isProgrammedSince(s *session, b *model.Bridge, changed time.Time) bool {
+	one := b.Interfaces[:min(1, len(b.Interfaces))]
+	if in := s.inspect(b, one...); !in.InForce() || in.Oldest() > time.Since(changed) {
+		return false
 	}
+	in := s.inspect(b)
+	return in.InForce()
 }

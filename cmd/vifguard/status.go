@@ -98,7 +98,7 @@ look is one line. Colours repeat what the words say, and NO_COLOR turns them off
 func (s *session) status(args []string) (list []vifStatus, notes []string, err error) {
 	host := s.Host()
 	bridges := host.Bridges
-	only := ""
+	var only []*model.Interface
 	if len(args) == 1 {
 		if b := host.Bridge(args[0]); b != nil {
 			bridges = []*model.Bridge{b}
@@ -107,7 +107,7 @@ func (s *session) status(args []string) (list []vifStatus, notes []string, err e
 			if err != nil {
 				return nil, nil, err
 			}
-			bridges, only = []*model.Bridge{b}, i.Name
+			bridges, only = []*model.Bridge{b}, []*model.Interface{i}
 		}
 	}
 	list = []vifStatus{}
@@ -117,10 +117,10 @@ func (s *session) status(args []string) (list []vifStatus, notes []string, err e
 			continue
 		}
 		guarded++
-		in := s.inspect(b)
+		in := s.inspect(b, only...)
 		notes = append(notes, notesOf(&in)...)
 		for i := range in.Ports {
-			if p := &in.Ports[i]; isVIF(p) && (only == "" || p.Row.Name == only) {
+			if p := &in.Ports[i]; isVIF(p) {
 				list = append(list, describe(&in, p))
 			}
 		}
@@ -130,8 +130,8 @@ func (s *session) status(args []string) (list []vifStatus, notes []string, err e
 		notes = append(notes, fmt.Sprintf("bridge %s isn't guarded (opt it in with: vifguard guard %s)", bridges[0].Name, bridges[0].Name))
 	case guarded == 0:
 		notes = append(notes, "no bridge is guarded (opt one in with: vifguard guard BRIDGE)")
-	case only != "" && len(list) == 0:
-		notes = append(notes, fmt.Sprintf("%s is a trusted port, not a VIF (vifguard explain %s says why)", only, only))
+	case only != nil && len(list) == 0:
+		notes = append(notes, fmt.Sprintf("%s is a trusted port, not a VIF (vifguard explain %s says why)", only[0].Name, only[0].Name))
 	}
 	return list, notes, nil
 }

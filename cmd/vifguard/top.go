@@ -210,7 +210,7 @@ func (s *session) explainPort(b *bytes.Buffer, port string) error {
 	if err != nil {
 		return err
 	}
-	in := s.inspect(bridge)
+	in := s.inspect(bridge, row)
 	return explain(b, &in, in.Port(row), false)
 }
 

@@ -106,7 +106,7 @@ func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format
 	if !model.ResolveBridge(b).Guarded {
 		return fail(exitNo, "bridge %s isn't guarded: everything passes (opt it in with: vifguard guard %s)", b.Name, b.Name)
 	}
-	in := s.inspect(b)
+	in := s.inspect(b, row)
 	if in.Switch != nil {
 		return in.Switch
 	}

@@ -54,9 +54,9 @@ func (s *session) close() {
 	s.cancel()
 }
 
-// inspect reads a bridge and its switch.
-func (s *session) inspect(b *model.Bridge) inspect.Inspection {
-	in := inspect.Inspect(s.ctx, b, s.Host().Profiles, s.runDir)
+// inspect compares the given ports of a bridge, all if none is given, with its switch.
+func (s *session) inspect(b *model.Bridge, ports ...*model.Interface) inspect.Inspection {
+	in := inspect.Bridge(s.ctx, b, s.Host().Profiles, s.runDir, ports...)
 	if in.Switch != nil {
 		in.Switch = explainSwitch(b.Name, s.runDir, in.Switch)
 	}

@@ -33,10 +33,6 @@ type waitFor struct {
 	states []string
 }
 
-// switchInterval is the time between two looks at the switch. OVSDB reports changes by
-// itself; a change of addresses without a sequence number doesn't show there.
-const switchInterval = 100 * time.Millisecond
-
 func newWait(o *options) *cobra.Command {
 	var w waitFor
 	var timeout time.Duration
@@ -73,7 +69,7 @@ message says what it was waiting for and what the state was.`,
 				return err
 			}
 			defer s.close()
-			r, err := s.wait(&w, timeout)
+			r, err := s.wait(w, timeout)
 			if format == "json" {
 				if err := printJSON(cmd.OutOrStdout(), r); err != nil {
 					return err
@@ -109,40 +105,54 @@ func (w *waitFor) check(cmd *cobra.Command, timeout time.Duration) error {
 	return nil
 }
 
-// wait looks whenever something may have changed, and at least once.
-func (s *session) wait(w *waitFor, timeout time.Duration) (waitResult, error) {
+// waiter waits for a port's policy to be in force. The switch is asked only once OVSDB
+// says that all is done, and about the same input again only after a pause, whatever
+// happens to other ports meanwhile.
+type waiter struct {
+	*session
+	waitFor
+	asked  model.Input // what the switch was asked about last
+	answer waitResult
+	again  time.Time // when it may be asked about the same again
+	pauses pauses
+}
+
+func (s *session) wait(w waitFor, timeout time.Duration) (waitResult, error) {
+	return (&waiter{session: s, waitFor: w}).wait(timeout)
+}
+
+// wait compares whenever something may have changed, and at least once.
+func (w *waiter) wait(timeout time.Duration) (waitResult, error) {
 	over := time.NewTimer(timeout)
 	defer over.Stop()
 	for {
-		r, err := s.look(w)
+		r, err := w.compare()
 		if r.Settled || err != nil {
 			return r, err
 		}
-		var again <-chan time.Time
-		if r.Waiting == waitingForSwitch {
-			again = time.After(switchInterval)
+		var again <-chan time.Time // OVSDB reports by itself, the switch doesn't
+		if w.answer.Waiting != "" {
+			again = time.After(time.Until(w.again))
 		}
 		select {
-		case <-s.ctx.Done():
-			return r, s.ctx.Err()
+		case <-w.ctx.Done():
+			return r, w.ctx.Err()
 		case <-over.C:
 			return r, r.timedOut(timeout)
-		case <-s.Done():
+		case <-w.Done():
 			return r, fmt.Errorf("wait for %s: %w any more", w.port, ovsdb.ErrNotConnected)
-		case <-s.Changed():
+		case <-w.Changed():
 		case <-again:
 		}
 	}
 }
 
-const waitingForSwitch = "the switch to have its flows"
-
-// look compares a port's status with what its metadata asks for.
-func (s *session) look(w *waitFor) (waitResult, error) {
-	host := s.Host()
+// compare compares a port's status, and then its flows, with what its metadata asks for.
+func (w *waiter) compare() (waitResult, error) {
+	host := w.Host()
 	b, row := host.FindInterface(w.port)
 	if row == nil {
-		return waitResult{Port: w.port, Waiting: "the port to appear on a bridge"}, nil
+		return w.forget(waitResult{Port: w.port, Waiting: "the port to appear on a bridge"}), nil
 	}
 	r := waitResult{
 		Port: w.port, Bridge: b.Name,
@@ -150,21 +160,42 @@ func (s *session) look(w *waitFor) (waitResult, error) {
 		Seq: row.ExternalIDs[model.KeyStatusSeq], Error: row.ExternalIDs[model.KeyStatusError],
 	}
 	config := model.ResolveBridge(b)
-	policy := model.Resolve(&config, host.Profiles, row)
+	input := model.NewInput(&config, host.Profiles, row)
+	policy := input.Resolve()
 	if r.Waiting = w.waiting(&config, &policy, row); r.Waiting != "" {
-		return r, nil
+		return w.forget(r), nil
 	}
-	in := s.inspect(b)
+	same := input.Row == w.asked.Row && input.Same(&w.asked)
+	if same && time.Now().Before(w.again) {
+		return w.answer, nil
+	}
+	in := w.inspect(b, row)
 	switch p := in.Port(row); {
 	case in.Switch != nil:
 		return r, in.Switch
 	case !p.InForce:
-		r.Waiting = waitingForSwitch
-		return r, nil
+		r.Waiting = "the switch to have its flows"
 	case p.Quarantined != (r.State == string(model.StateQuarantined)):
 		r.Waiting = "the agent to report that a quarantine has begun or ended"
+	}
+	if r.Waiting != "" {
+		if !same {
+			w.pauses = pauses{}
+		}
+		w.asked, w.answer, w.again = input, r, time.Now().Add(w.pauses.next())
 		return r, nil
 	}
+	return w.settled(r, &policy, row)
+}
+
+// forget returns a result for which the switch wasn't asked.
+func (w *waiter) forget(r waitResult) waitResult {
+	w.asked, w.answer = model.Input{}, waitResult{}
+	return r
+}
+
+// settled says what it means that the port's policy is in force.
+func (w *waiter) settled(r waitResult, policy *model.Policy, row *model.Interface) (waitResult, error) {
 	r.Settled = true
 	switch {
 	case slices.Contains(w.states, r.State):

@@ -164,7 +164,7 @@ func (h *host) inspect(bridge string) inspect.Inspection {
 	if b == nil {
 		h.t.Fatalf("no bridge %s", bridge)
 	}
-	return inspect.Inspect(ctx, b, c.Host().Profiles, h.Dir)
+	return inspect.Bridge(ctx, b, c.Host().Profiles, h.Dir)
 }
 
 // mustBeInForce fails unless the switch has exactly what OVSDB asks for: every port's

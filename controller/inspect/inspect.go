@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
@@ -41,48 +42,57 @@ type RuleInspection struct {
 	flows.Rule
 	Installed bool // the switch has it, with these actions
 	Packets   uint64
+	Age       time.Duration // since the switch added it
 }
 
-// Inspect reads one bridge. Problems with its switch are part of the result.
-func Inspect(ctx context.Context, b *model.Bridge, profiles map[string]string, runDir string) Inspection {
+// Bridge compares the given ports of a bridge, all of them if none is given, and the rules
+// that its ports share, with the switch. What it costs the switch and the caller depends on
+// the number of those ports and hardly on that of the others. Problems with the switch are
+// part of the result.
+func Bridge(ctx context.Context, b *model.Bridge, profiles map[string]string, runDir string, ports ...*model.Interface) Inspection {
 	in := Inspection{Bridge: b, Config: model.ResolveBridge(b)}
-	var have []openflow.Flow
-	if have, in.Switch = readFlows(ctx, openflow.ManagementSocket(runDir, b.Name)); in.Switch != nil {
-		in.Switch = fmt.Errorf("bridge %s: %w", b.Name, in.Switch)
+	have, err := readFlows(ctx, openflow.ManagementSocket(runDir, b.Name), ports)
+	if err != nil {
+		in.Switch = fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
-	byKey := make(map[flows.Key]*openflow.Flow, len(have))
 	byOwner := make(map[flows.VIFID][]*openflow.Flow)
-	for i, f := range have {
-		owner, _, _ := flows.SplitCookie(f.Cookie)
-		byKey[f.Key] = &have[i]
+	for i := range have {
+		owner, _, _ := flows.SplitCookie(have[i].Cookie)
 		byOwner[owner] = append(byOwner[owner], &have[i])
 	}
-	in.Shared = inspectRules(flows.Shared(), in.Pipeline(), byKey)
+	in.Shared = inspectRules(flows.Shared(), in.Pipeline(), byOwner[0])
 	for _, r := range in.Shared {
 		if r.Counts == model.ReasonUnknownPort {
 			in.UnknownPort += r.Packets
 		}
 	}
-	for _, row := range b.Interfaces {
-		p := PortInspection{Row: row, Policy: model.Resolve(&in.Config, profiles, row), Drops: map[model.Reason]uint64{}}
-		id := flows.ParseVIFID(row.UUID)
-		if row.OFPort != 0 {
-			var rules []flows.Rule
-			rules, p.Quarantined = compilePort(flows.Port{VIF: id, InPort: row.OFPort, Policy: &p.Policy}, byOwner[id])
-			p.Rules = inspectRules(rules, in.Pipeline(), byKey)
-		}
-		p.InForce = row.OFPort != 0 && in.Switch == nil && len(byOwner[id]) == len(p.Rules)
-		for _, r := range p.Rules {
-			p.InForce = p.InForce && r.Installed
-		}
-		for _, f := range byOwner[id] {
-			if _, reason, _ := flows.SplitCookie(f.Cookie); reason != model.NoReason {
-				p.Drops[reason] += f.Packets
-			}
-		}
-		in.Ports = append(in.Ports, p)
+	if len(ports) == 0 {
+		ports = b.Interfaces
+	}
+	for _, row := range ports {
+		policy := model.Resolve(&in.Config, profiles, row)
+		in.Ports = append(in.Ports, in.port(row, policy, byOwner[flows.ParseVIFID(row.UUID)]))
 	}
 	return in
+}
+
+// port compares the flows that a port has with those that its policy asks for.
+func (in *Inspection) port(row *model.Interface, policy model.Policy, have []*openflow.Flow) PortInspection {
+	p := PortInspection{Row: row, Policy: policy, Drops: map[model.Reason]uint64{}}
+	for _, f := range have {
+		if _, reason, _ := flows.SplitCookie(f.Cookie); reason != model.NoReason {
+			p.Drops[reason] += f.Packets
+		}
+	}
+	if row.OFPort == 0 {
+		return p
+	}
+	var rules []flows.Rule
+	rules, p.Quarantined = compilePort(flows.Port{VIF: flows.ParseVIFID(row.UUID), InPort: row.OFPort, Policy: &p.Policy}, have)
+	p.Rules = inspectRules(rules, in.Pipeline(), have)
+	p.InForce = in.Switch == nil && len(have) == len(p.Rules) &&
+		!slices.ContainsFunc(p.Rules, func(r RuleInspection) bool { return !r.Installed })
+	return p
 }
 
 // compilePort returns the rules of a port, given its flows: whether it is quarantined is
@@ -109,6 +119,15 @@ func (in *Inspection) InForce() bool {
 		}
 	}
 	return in.Switch == nil
+}
+
+// Oldest returns the age of the oldest of the shared flows. It is no more than the time
+// since the switch cleared its flows, if all of them were written anew.
+func (in *Inspection) Oldest() (age time.Duration) {
+	for _, r := range in.Shared {
+		age = max(age, r.Age)
+	}
+	return age
 }
 
 // ForeignFlows counts the flows of a bridge that aren't vifguard's, without the one that
@@ -140,28 +159,40 @@ func (in *Inspection) Port(row *model.Interface) *PortInspection {
 	return nil
 }
 
-func readFlows(ctx context.Context, socket string) ([]openflow.Flow, error) {
+// readFlows returns vifguard's flows on a bridge. With ports these are only those of the
+// ports and those that all share.
+func readFlows(ctx context.Context, socket string, ports []*model.Interface) ([]openflow.Flow, error) {
 	conn, err := openflow.Dial(ctx, socket)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	return conn.OwnFlows(ctx)
+	if len(ports) == 0 {
+		return conn.OwnFlows(ctx)
+	}
+	cookies := flows.Cookies(0)
+	for _, row := range ports {
+		cookies = append(cookies, flows.Cookies(flows.ParseVIFID(row.UUID))...)
+	}
+	return conn.CookieFlows(ctx, cookies...)
 }
 
-func inspectRules(rules []flows.Rule, p flows.Pipeline, have map[flows.Key]*openflow.Flow) []RuleInspection {
+func inspectRules(rules []flows.Rule, p flows.Pipeline, have []*openflow.Flow) []RuleInspection {
+	byKey := make(map[flows.Key]*openflow.Flow, len(have))
+	for _, f := range have {
+		byKey[f.Key] = f
+	}
 	list := make([]RuleInspection, len(rules))
 	for i, r := range rules {
 		list[i].Rule = r
 		want, err := openflow.Encode(&r, p)
-		f := have[want.Key]
+		f := byKey[want.Key]
 		if err != nil || f == nil {
 			continue
 		}
-		list[i].Installed = f.Entry == want
-		list[i].Packets = f.Packets
+		list[i] = RuleInspection{Rule: r, Installed: f.Entry == want, Packets: f.Packets, Age: f.Age}
 		if sampled, ok := asSampled(&r, &f.Entry, p); ok {
-			list[i] = RuleInspection{Rule: sampled, Installed: true, Packets: f.Packets}
+			list[i].Rule, list[i].Installed = sampled, true
 		}
 	}
 	return list

@@ -225,3 +225,32 @@ func keys(es []flows.Entry) []flows.Key {
 		return strings.Compare(a.Match, b.Match)
 	})
 }
+
+// Asking by cookie finds the flows of that owner, of every reason, and no others.
+func TestFlowsByCookie(t *testing.T) {
+	_, c, ctx := start(t)
+	want, err := openflow.EncodeAll(everyRule(), flows.Pipeline{First: 0, Exit: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Commit(ctx, flows.Diff(want, nil)); err != nil {
+		t.Fatal(err)
+	}
+	owners := make(map[flows.VIFID][]flows.Entry)
+	for _, e := range want {
+		owner, _, _ := flows.SplitCookie(e.Cookie)
+		owners[owner] = append(owners[owner], e)
+	}
+	if len(owners) < 3 {
+		t.Fatalf("flows of %d owners", len(owners))
+	}
+	for owner, own := range owners {
+		got, err := c.CookieFlows(ctx, flows.Cookies(owner)...)
+		if err != nil || len(got) != len(own) || len(flows.Diff(own, entries(got))) != 0 {
+			t.Errorf("owner %x: %d flows, %v; want %d", owner, len(got), err, len(own))
+		}
+	}
+	if got, err := c.CookieFlows(ctx); err != nil || got != nil {
+		t.Errorf("no cookies: %d flows, %v", len(got), err)
+	}
+}

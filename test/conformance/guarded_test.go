@@ -88,7 +88,7 @@ func (g *guarded) settle(tb testing.TB) {
 		if b == nil {
 			return false, nil
 		}
-		in := inspect.Inspect(tb.Context(), b, nil, g.Dir)
+		in := inspect.Bridge(tb.Context(), b, nil, g.Dir)
 		if in.Switch != nil {
 			return false, in.Switch
 		}
@@ -142,7 +142,7 @@ func (g *guarded) drops(ctx context.Context) (map[string]tally, error) {
 
 // inspected compares the counters with those that the agent shows.
 func (g *guarded) inspected(ctx context.Context) error {
-	in := inspect.Inspect(ctx, g.db.Host().Bridge(bridge), nil, g.Dir)
+	in := inspect.Bridge(ctx, g.db.Host().Bridge(bridge), nil, g.Dir)
 	if in.Switch != nil {
 		return in.Switch
 	}

@@ -13,7 +13,7 @@ import (
 func TestTrace(t *testing.T) {
 	policies := Policies()
 	g, vifs := guardPolicies(t)
-	in := inspect.Inspect(t.Context(), g.db.Host().Bridge(bridge), nil, g.Dir)
+	in := inspect.Bridge(t.Context(), g.db.Host().Bridge(bridge), nil, g.Dir)
 	ports := map[string]*inspect.PortInspection{}
 	for i := range in.Ports {
 		ports[in.Ports[i].Row.Name] = &in.Ports[i]

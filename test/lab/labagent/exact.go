@@ -26,7 +26,7 @@ func Exact(ctx context.Context, sw *lab.Switch, bridge string) error {
 	if b == nil {
 		return fmt.Errorf("no bridge %s", bridge)
 	}
-	in := inspect.Inspect(ctx, b, c.Host().Profiles, sw.Dir)
+	in := inspect.Bridge(ctx, b, c.Host().Profiles, sw.Dir)
 	if in.Switch != nil {
 		return in.Switch
 	}
