@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/model"
@@ -129,7 +129,7 @@ func (o *options) addresses(cmd *cobra.Command, asked netip.Prefix, format strin
 		in := s.inspect(b)
 		uses, err := inspect.Addresses(s.ctx, &in, s.runDir)
 		if err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "vifguard: times are unknown: %v\n", explainTimes(b.Name, s.runDir, err))
+			remark(cmd, "times are unknown: %v", explainTimes(b.Name, s.runDir, err))
 		}
 		for _, u := range uses {
 			if u.Port.Policy.Mode != model.Blocked || u.Port.Policy.Action == model.Observe {
@@ -145,9 +145,9 @@ func (o *options) addresses(cmd *cobra.Command, asked netip.Prefix, format strin
 	})
 	r := addressesResult{Addresses: group(wanted), Conflicts: conflicts(wanted)}
 	if format == "json" {
-		err = printJSON(cmd.OutOrStdout(), r)
+		err = output(cmd).JSON(r)
 	} else {
-		err = r.print(newScreen(cmd.OutOrStdout()))
+		r.print(output(cmd))
 	}
 	if err == nil && asked.IsValid() && len(wanted) == 0 {
 		return fail(exitNo, "no VIF of a guarded bridge may use %s", model.FormatPrefix(asked))
@@ -273,49 +273,42 @@ func conflicts(list []holding) []addressConflict {
 	return found
 }
 
-func (r *addressesResult) print(out *screen) error {
-	t := table{
-		head:  []string{"ADDRESS", "BRIDGE", "VM", "MAC", "AS", "ANNOUNCED", "USED"},
-		least: map[string]int{"ADDRESS": 17, "BRIDGE": 6, "VM": 8, "AS": 4},
-		paint: func(heading, cell string) string {
+func (r *addressesResult) print(out *term.Writer) {
+	t := term.Table{
+		Head:  []string{"ADDRESS", "BRIDGE", "VM", "MAC", "AS", "ANNOUNCED", "USED"},
+		Least: map[string]int{"ADDRESS": 17, "BRIDGE": 6, "VM": 8, "AS": 4},
+		Style: func(heading, cell string) term.Style {
 			if heading == "ADDRESS" && strings.HasSuffix(cell, "(last)") {
-				return green
+				return term.Green
 			}
-			return ""
+			return term.Plain
 		},
 	}
 	for _, e := range r.Addresses {
-		t.section(e.Address)
+		t.Section(e.Address)
 		for _, v := range e.VIFs {
 			name := "  " + v.Port
 			if v.Last {
 				name += " (last)"
 			}
-			t.add(name, v.Bridge, v.VM, v.MAC, v.As, v.Announced.text(), v.Used.text())
+			t.Add(name, v.Bridge, v.VM, v.MAC, v.As, v.Announced.text(), v.Used.text())
 		}
 	}
 	if len(r.Addresses) > 0 {
-		if err := t.write(out); err != nil {
-			return err
-		}
+		t.Write(out)
 	}
 	for _, c := range r.Conflicts {
-		if err := c.print(out); err != nil {
-			return err
-		}
+		out.Paragraph(term.Red, c.text(), "  ")
 	}
-	return nil
 }
 
-func (c *addressConflict) print(out *screen) error {
-	text := fmt.Sprintf("conflict on bridge %s: %s of %s and %s of %s overlap",
-		c.Bridge, c.Addresses[0], c.Ports[0], c.Addresses[len(c.Addresses)-1], c.Ports[1])
+func (c *addressConflict) text() string {
 	if c.Kind == "duplicate" {
-		text = fmt.Sprintf("conflict on bridge %s: %s is declared by %s and %s as their own (if they share it: --pair on one)",
+		return fmt.Sprintf("conflict on bridge %s: %s is declared by %s and %s as their own (if they share it: --pair on one)",
 			c.Bridge, c.Addresses[0], c.Ports[0], c.Ports[1])
 	}
-	_, err := io.WriteString(out, out.paint(red, wrap(printable(text), out.columns, "  "))+"\n")
-	return err
+	return fmt.Sprintf("conflict on bridge %s: %s of %s and %s of %s overlap",
+		c.Bridge, c.Addresses[0], c.Ports[0], c.Addresses[len(c.Addresses)-1], c.Ports[1])
 }
 
 // text says when, in a few characters.

@@ -3,13 +3,13 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/advice"
 	"github.com/vifguard/vifguard/controller/control"
 	"github.com/vifguard/vifguard/controller/drops"
@@ -75,9 +75,9 @@ Exit codes: 0 nothing is left to decide; 1 something is, or no agent answers.`,
 				return err
 			}
 			if format == "json" {
-				err = printJSON(cmd.OutOrStdout(), r)
+				err = output(cmd).JSON(r)
 			} else {
-				err = printAdvice(newScreen(cmd.OutOrStdout()), r)
+				r.print(output(cmd))
 			}
 			if err == nil && !r.Decided {
 				err = fail(exitNo, "%s left to decide", r.left())
@@ -276,9 +276,8 @@ func (r *adviseResult) left() string {
 	return fmt.Sprintf("%d VIFs are", n)
 }
 
-// printAdvice writes a block for each VIF with findings, and the sum.
-func printAdvice(out *screen, r *adviseResult) error {
-	var b strings.Builder
+// print writes a block for each VIF with findings, and the sum.
+func (r *adviseResult) print(out *term.Writer) {
 	clean, quiet := 0, 0
 	for i := range r.VIFs {
 		v := &r.VIFs[i]
@@ -289,9 +288,9 @@ func printAdvice(out *screen, r *adviseResult) error {
 		case v.Decided:
 			quiet++
 		}
-		v.print(&b, out)
+		v.print(out)
 	}
-	fmt.Fprintf(&b, "VIFs: %d clean, %d with nothing to decide, %d to decide; claims since %s.\n",
+	out.Printf("VIFs: %d clean, %d with nothing to decide, %d to decide; claims since %s.\n",
 		clean, quiet, len(r.VIFs)-clean-quiet, r.Since.UTC().Format(time.RFC3339))
 	for _, command := range r.Next {
 		note := ""
@@ -300,18 +299,16 @@ func printAdvice(out *screen, r *adviseResult) error {
 		} else if strings.HasSuffix(command, " --force") {
 			note = "  (--force: what is counted is harmless)"
 		}
-		fmt.Fprintf(&b, "Next: %s%s\n", command, note)
+		out.Printf("Next: %s%s\n", command, note)
 	}
 	if r.Decided && len(r.Next) == 0 && len(r.VIFs) > 0 {
-		fmt.Fprintln(&b, "Nothing is left to decide, and everything is enforced.")
+		out.Printf("Nothing is left to decide, and everything is enforced.\n")
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
 }
 
 const adviceIndent = "    "
 
-func (v *adviseVIF) print(b *strings.Builder, out *screen) {
+func (v *adviseVIF) print(out *term.Writer) {
 	head := v.Port + " on " + v.Bridge
 	if v.VM != "" {
 		head += ", VM " + v.VM
@@ -323,7 +320,7 @@ func (v *adviseVIF) print(b *strings.Builder, out *screen) {
 		}
 		head += ": " + what + ": " + text
 	}
-	fmt.Fprintln(b, wrap(printable(head), out.columns, "  "))
+	out.Paragraph(term.Plain, head, "  ")
 	for _, f := range v.Findings {
 		line := "  " + string(f.Verdict) + ": " + f.What
 		if f.Samples > 0 {
@@ -331,23 +328,23 @@ func (v *adviseVIF) print(b *strings.Builder, out *screen) {
 		} else {
 			line += fmt.Sprintf(" (%s)", f.Reason)
 		}
-		text := "  " + wrap(printable(line), out.columns-2, adviceIndent)
-		fmt.Fprintln(b, out.paint(verdictColour(f.Verdict), text))
-		fmt.Fprintln(b, adviceIndent+wrap(printable(f.Why), out.columns-len(adviceIndent), adviceIndent))
+		out.Styled(verdictStyle(f.Verdict), "  "+term.Wrap(term.Printable(line), out.Columns-2, adviceIndent))
+		out.Printf("\n")
+		out.Styled(term.Plain, adviceIndent+term.Wrap(term.Printable(f.Why), out.Columns-len(adviceIndent), adviceIndent)+"\n")
 		if f.Command != "" {
-			fmt.Fprintln(b, commandText(f.Command, out.columns))
+			out.Styled(term.Plain, commandText(f.Command, out.Columns)+"\n")
 		}
 	}
 	if v.Together != "" {
-		fmt.Fprintln(b, "  Commands that write the same key replace each other. For all that they allow (leave out what the\n  VIF shouldn't have):")
-		fmt.Fprintln(b, commandText(v.Together, out.columns))
+		out.Printf("  Commands that write the same key replace each other. For all that they allow (leave out what the\n  VIF shouldn't have):\n")
+		out.Styled(term.Plain, commandText(v.Together, out.Columns)+"\n")
 	}
-	fmt.Fprintln(b)
+	out.Printf("\n")
 }
 
 // commandText indents a command and breaks it, if it has to be, as a shell allows.
 func commandText(command string, columns int) string {
-	parts := strings.Split(command, " --")
+	parts := strings.Split(term.Printable(command), " --")
 	line, text := adviceIndent+parts[0], ""
 	for _, p := range parts[1:] {
 		if len(line)+len(" --")+len(p)+len(` \`) > columns {
@@ -360,12 +357,12 @@ func commandText(command string, columns int) string {
 	return text + line
 }
 
-func verdictColour(v advice.Verdict) string {
+func verdictStyle(v advice.Verdict) term.Style {
 	switch v {
 	case advice.Suspicious:
-		return red
+		return term.Red
 	case advice.Decide, advice.Allow, advice.Unknown:
-		return yellow
+		return term.Yellow
 	}
-	return ""
+	return term.Plain
 }

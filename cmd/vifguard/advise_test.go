@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/advice"
 	"github.com/vifguard/vifguard/controller/control"
 	"github.com/vifguard/vifguard/model"
@@ -105,7 +106,7 @@ func TestAdviseAndObey(t *testing.T) {
 		t.Errorf("a next step while there is something to decide:\n%s", out)
 	}
 	for _, line := range strings.Split(out, "\n") {
-		if len(line) > maxColumns {
+		if len(line) > term.MaxColumns {
 			t.Errorf("a line of %d columns: %s", len(line), line)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -38,10 +39,8 @@ func newConsole(t *testing.T) *console {
 // run runs one command line, and returns what it prints on both outputs.
 func (c *console) run(args ...string) (string, error) {
 	var out bytes.Buffer
-	root := newRoot()
+	root := newRoot(&out, &out)
 	root.SetArgs(append([]string{"--ovsdb", c.Endpoint()}, args...))
-	root.SetOut(&out)
-	root.SetErr(&out)
 	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
 	defer cancel()
 	err := root.ExecuteContext(ctx)
@@ -62,9 +61,8 @@ func (c *console) agent() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		root := newRoot()
+		root := newRoot(io.Discard, c.t.Output())
 		root.SetArgs([]string{"--ovsdb", c.Endpoint(), "run", "--metrics-address", "", "--control", c.control(), "--state-dir", filepath.Join(c.Dir, "state")})
-		root.SetErr(c.t.Output())
 		done <- root.ExecuteContext(ctx)
 	}()
 	return func() {
@@ -297,15 +295,21 @@ func writePcap(t *testing.T, path string, frames ...[]byte) {
 	}
 }
 
+// build builds the program.
+func build(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "vifguard")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
+}
+
 // The real program: SIGTERM ends it with exit status 0, and the flows stay.
 func TestSIGTERMLeavesTheFlows(t *testing.T) {
 	c := newConsole(t)
 	c.must("guard", "br0")
-	program := filepath.Join(t.TempDir(), "vifguard")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	agent := exec.Command(program, "run", "--ovsdb", c.Endpoint(), "--metrics-address", "", "--control", c.control(), "--state-dir", "")
+	agent := exec.Command(build(t), "run", "--ovsdb", c.Endpoint(), "--metrics-address", "", "--control", c.control(), "--state-dir", "")
 	agent.Stderr = t.Output()
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)
@@ -324,7 +328,7 @@ func TestSIGTERMLeavesTheFlows(t *testing.T) {
 }
 
 func TestNoOpenVSwitch(t *testing.T) {
-	root := newRoot()
+	root := newRoot(io.Discard, io.Discard)
 	root.SetArgs([]string{"--ovsdb", "unix:/nonexistent/db.sock", "status"})
 	if err := root.Execute(); err == nil || !strings.Contains(err.Error(), "/nonexistent/db.sock") {
 		t.Errorf("error: %v", err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/serve"
 	"github.com/vifguard/vifguard/model"
 )
 
@@ -19,7 +20,7 @@ const completionTimeout = 2 * time.Second
 func words() map[string][]string {
 	all := map[string][]string{
 		"log-level":  {"error", "warn", "info", "debug"},
-		"log-format": logFormats(),
+		"log-format": serve.LogFormats(),
 	}
 	for _, k := range model.Keys(model.OnInterface | model.OnBridge) {
 		if k.Values != nil {

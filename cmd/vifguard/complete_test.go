@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func TestCompletion(t *testing.T) {
 // TestEveryNameIsCompleted fails when a command takes a PORT or a BRIDGE and no shell
 // knows any.
 func TestEveryNameIsCompleted(t *testing.T) {
-	for _, cmd := range newRoot().Commands() {
+	for _, cmd := range newRoot(io.Discard, io.Discard).Commands() {
 		if (strings.Contains(cmd.Use, "PORT") || strings.Contains(cmd.Use, "BRIDGE")) && cmd.ValidArgsFunction == nil {
 			t.Errorf("vifguard %s completes nothing", cmd.Use)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -58,15 +57,16 @@ The reasons:
 			if len(args) == 1 {
 				port = args[0]
 				if err := o.knownPort(cmd.Context(), port); err != nil {
-					fmt.Fprintln(cmd.ErrOrStderr(), "vifguard:", err)
+					remark(cmd, "%v", err)
 				}
 			}
+			out := output(cmd)
 			return control.Drops(cmd.Context(), socket, port, follow, func(e *drops.Event) error {
 				if format == "json" {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
+					return out.JSONLine(e)
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), e)
-				return err
+				out.Printf("%s\n", e)
+				return out.Err()
 			})
 		},
 	}

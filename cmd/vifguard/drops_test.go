@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -12,19 +13,19 @@ import (
 	"github.com/vifguard/vifguard/test/lab"
 )
 
-// output is what a command that goes on has printed.
-type output struct {
+// buffer is what a command that goes on has printed.
+type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *buffer) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.Write(p)
 }
 
-func (o *output) String() string {
+func (o *buffer) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
@@ -42,12 +43,11 @@ func TestDrops(t *testing.T) {
 
 	// Somebody follows from the beginning.
 	ctx, cancel := context.WithCancel(t.Context())
-	var followed output
+	var followed buffer
 	done := make(chan error, 1)
 	go func() {
-		root := newRoot()
+		root := newRoot(&followed, io.Discard)
 		root.SetArgs([]string{"--ovsdb", c.Endpoint(), "drops", "tap1", "--follow", "--control", c.control()})
-		root.SetOut(&followed)
 		done <- root.ExecuteContext(ctx)
 	}()
 	c.MustInject("tap1", lab.RARPAnnounce(lab.MustMAC("52:54:00:00:00:66")))

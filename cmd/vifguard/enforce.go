@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
@@ -43,7 +43,7 @@ Exit codes: 0 written, or nothing stands against it (--dry-run); 1 refused.`,
 				return err
 			}
 			defer s.close()
-			return s.enforce(cmd.OutOrStdout(), args, since, force, dryRun)
+			return s.enforce(output(cmd), args, since, force, dryRun)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "even if VIFs sent what is dropped then")
@@ -52,7 +52,7 @@ Exit codes: 0 written, or nothing stands against it (--dry-run); 1 refused.`,
 	return cmd
 }
 
-func (s *session) enforce(out io.Writer, names []string, since time.Duration, force, dryRun bool) error {
+func (s *session) enforce(out *term.Writer, names []string, since time.Duration, force, dryRun bool) error {
 	list, err := newTurns(s.Host(), names, model.Enforce)
 	if err != nil {
 		return err
@@ -72,13 +72,13 @@ func (s *session) enforce(out io.Writer, names []string, since time.Duration, fo
 		}
 	}
 	for _, line := range objections {
-		fmt.Fprintln(out, printable(line))
+		out.Printf("%s\n", line)
 	}
 	switch {
 	case len(objections) > 0 && !force:
 		return fail(exitNo, "nothing written: enforce would hurt the above; see vifguard explain PORT and trace, correct the metadata, and use --since, or --force")
 	case dryRun:
-		fmt.Fprintln(out, "Nothing written (--dry-run).")
+		out.Printf("Nothing written (--dry-run).\n")
 		return nil
 	}
 	if err := s.write(list); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,9 +28,8 @@ func TestErrorsOfTheConnection(t *testing.T) {
 	}
 	try := func(code int, say string, args ...string) {
 		t.Helper()
-		root := newRoot()
+		root := newRoot(t.Output(), io.Discard)
 		root.SetArgs(args)
-		root.SetOut(t.Output())
 		err := root.ExecuteContext(t.Context())
 		if exitCode(err) != code || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("vifguard %s: exit code %d, %q; want %d and a line that says %q", strings.Join(args, " "), exitCode(err), err, code, say)
@@ -73,7 +73,7 @@ func TestExitCodes(t *testing.T) {
 		t.Errorf("denied: %v", denied)
 	}
 	for _, code := range []string{"  0 ", "  1 ", "  2 ", "  3 ", "  4 ", "  5 ", "  6 ", "  7 "} {
-		if !strings.Contains(newRoot().Long, "\n"+code) {
+		if !strings.Contains(newRoot(io.Discard, io.Discard).Long, "\n"+code) {
 			t.Errorf("the help doesn't explain exit code %s", code)
 		}
 	}

@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
@@ -39,17 +38,18 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 			guarded := model.ResolveBridge(b).Guarded
 			if format == "json" {
 				if !guarded {
-					return printJSON(cmd.OutOrStdout(), unguarded(b, row))
+					return output(cmd).JSON(unguarded(b, row))
 				}
 				in := s.inspect(b, row)
-				return printJSON(cmd.OutOrStdout(), newExplanation(&in, in.Port(row)))
+				return output(cmd).JSON(newExplanation(&in, in.Port(row)))
 			}
 			if !guarded {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s is on bridge %s, which isn't guarded: everything passes.\nOpt the bridge in with: vifguard guard %s\n", row.Name, b.Name, b.Name)
+				output(cmd).Printf("%s is on bridge %s, which isn't guarded: everything passes.\nOpt the bridge in with: vifguard guard %s\n", row.Name, b.Name, b.Name)
 				return nil
 			}
 			in := s.inspect(b, row)
-			return explain(cmd.OutOrStdout(), &in, in.Port(row), flows)
+			explain(output(cmd), &in, in.Port(row), flows)
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&flows, "flows", false, "show each flow as ovs-ofctl would")
@@ -57,28 +57,25 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 	return cmd
 }
 
-func explain(out io.Writer, in *inspect.Inspection, p *inspect.PortInspection, flows bool) error {
-	fmt.Fprintf(out, "%s on bridge %s", p.Row.Name, in.Bridge.Name)
+func explain(out *term.Writer, in *inspect.Inspection, p *inspect.PortInspection, flows bool) {
+	out.Printf("%s on bridge %s", p.Row.Name, in.Bridge.Name)
 	if p.Row.OFPort != 0 {
-		fmt.Fprintf(out, ", OpenFlow port %d", p.Row.OFPort)
+		out.Printf(", OpenFlow port %d", p.Row.OFPort)
 	}
 	if vm := p.Row.VMID(); vm != "" {
-		fmt.Fprintf(out, ", VM %s", vm)
+		out.Printf(", VM %s", vm)
 	}
-	fmt.Fprintf(out, "\n%s\n", verdict(&p.Policy))
+	out.Styled(term.Plain, "\n"+verdict(&p.Policy)+"\n")
 	if text := quarantineText(p); text != "" {
-		fmt.Fprintf(out, "Now nothing it sends passes: it is %s.\n", text)
+		out.Printf("Now nothing it sends passes: it is %s.\n", text)
 	}
-	fmt.Fprintln(out)
-	fmt.Fprintf(out, "In force: %s\n\n", inForce(in, p))
-	if err := explainPolicy(out, p); err != nil {
-		return err
-	}
+	out.Printf("\n")
+	out.Printf("In force: %s\n\n", inForce(in, p))
+	explainPolicy(out, p)
 	explainProblems(out, in, p)
 	if len(p.Rules) > 0 {
 		explainFlows(out, in, p, flows)
 	}
-	return nil
 }
 
 // verdict says in a sentence or two what the port may do.
@@ -86,14 +83,14 @@ func verdict(p *model.Policy) string {
 	var s string
 	switch p.Mode {
 	case model.Trusted:
-		return "Trusted (" + p.Origins.Mode + "): everything it sends passes unchecked."
+		return "Trusted (" + term.Printable(p.Origins.Mode) + "): everything it sends passes unchecked."
 	case model.Off:
 		return "No check is on: everything it sends passes."
 	case model.Blocked:
 		if p.Action == model.Observe {
-			return "It would be blocked (" + p.Origins.Mode + "), but is only observed: everything it sends passes, and is counted."
+			return "It would be blocked (" + term.Printable(p.Origins.Mode) + "), but is only observed: everything it sends passes, and is counted."
 		}
-		return "Blocked (" + p.Origins.Mode + "): nothing it sends passes."
+		return "Blocked (" + term.Printable(p.Origins.Mode) + "): nothing it sends passes."
 	case model.Checked:
 		switch p.Checks {
 		case model.CheckMAC:
@@ -136,24 +133,24 @@ func inForce(in *inspect.Inspection, p *inspect.PortInspection) string {
 	return "no, the switch has other flows (agent: " + state + "; is it running?)"
 }
 
-func explainPolicy(out io.Writer, p *inspect.PortInspection) error {
+func explainPolicy(out *term.Writer, p *inspect.PortInspection) {
 	policy := &p.Policy
-	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
 	if policy.Mode != model.Trusted {
-		fmt.Fprintln(w, "POLICY\tVALUE\tFROM")
+		t := term.Table{Head: []string{"POLICY", "VALUE", "FROM"}}
 		for _, part := range policy.Parts() {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", part.Key.Label, part.Text, orDash(part.Origin))
+			t.Add(part.Key.Label, part.Text, part.Origin)
 		}
-		fmt.Fprintln(w)
+		t.Write(out)
+		out.Printf("\n")
 	}
 	if len(policy.Bindings) > 0 {
-		fmt.Fprintln(w, "ADDRESS\tWITH MAC\tGOOD FOR\tFROM")
+		t := term.Table{Head: []string{"ADDRESS", "WITH MAC", "GOOD FOR", "FROM"}}
 		for _, b := range policy.Bindings {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", model.FormatPrefix(b.Prefix), b.MAC, goodFor(b), b.Origin)
+			t.Add(model.FormatPrefix(b.Prefix), b.MAC.String(), goodFor(b), b.Origin)
 		}
-		fmt.Fprintln(w)
+		t.Write(out)
+		out.Printf("\n")
 	}
-	return w.Flush()
 }
 
 func orDefault(s string) string {
@@ -185,44 +182,44 @@ func goodFor(b model.Binding) string {
 	return claims + ", IP source"
 }
 
-func explainProblems(out io.Writer, in *inspect.Inspection, p *inspect.PortInspection) {
+func explainProblems(out *term.Writer, in *inspect.Inspection, p *inspect.PortInspection) {
 	problems := append(append(model.Problems{}, p.Policy.Problems...), in.Config.Problems...)
 	if len(problems) == 0 {
 		return
 	}
-	fmt.Fprintln(out, "METADATA THAT CAN'T BE USED")
+	out.Printf("METADATA THAT CAN'T BE USED\n")
 	for _, problem := range problems {
-		fmt.Fprintf(out, "%v\n", problem)
+		out.Printf("%v\n", problem)
 	}
-	fmt.Fprintln(out)
+	out.Printf("\n")
 }
 
 // explainFlows lists the port's own rules in words, and with flows also as they are.
-func explainFlows(out io.Writer, in *inspect.Inspection, p *inspect.PortInspection, flows bool) {
+func explainFlows(out *term.Writer, in *inspect.Inspection, p *inspect.PortInspection, flows bool) {
 	if text := dropsText(p.Drops, len(p.Drops)); text != "" {
 		what := "DROPPED"
 		if p.Policy.Action == model.Observe {
 			what = "WOULD HAVE BEEN DROPPED"
 		}
-		fmt.Fprintf(out, "%s: %s\n\n", what, text)
+		out.Printf("%s: %s\n\n", what, text)
 	}
-	fmt.Fprintln(out, "FLOWS, with the packets that met each")
+	out.Printf("FLOWS, with the packets that met each\n")
 	stage := -1
 	for _, r := range p.Rules {
 		if int(r.Stage) != stage {
 			stage = int(r.Stage)
-			fmt.Fprintf(out, "table %d, %s\n", in.Pipeline().Table(r.Stage), r.Stage)
+			out.Printf("table %d, %s\n", in.Pipeline().Table(r.Stage), r.Stage)
 		}
 		packets := fmt.Sprint(r.Packets)
 		if !r.Installed {
 			packets = "missing"
 		}
-		fmt.Fprintf(out, "%10s  %s\n", packets, r.Why)
+		out.Printf("%10s  %s\n", packets, r.Why)
 		if flows {
-			fmt.Fprintf(out, "%10s  %s\n", "", r.Text(in.Pipeline()))
+			out.Printf("%10s  %s\n", "", r.Text(in.Pipeline()))
 		}
 	}
 	if p.Policy.Mode == model.Checked {
-		fmt.Fprintf(out, "\nPackets that none of these lets on meet the %d flows that all VIFs share (docs/pipeline.md).\n", len(in.Shared))
+		out.Printf("\nPackets that none of these lets on meet the %d flows that all VIFs share (docs/pipeline.md).\n", len(in.Shared))
 	}
 }

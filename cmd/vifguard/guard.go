@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -92,9 +92,9 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, 
 	if _, err := s.Apply(s.ctx, []ovsdb.Edit{edit}); err != nil {
 		return err
 	}
-	describeBridge(cmd.OutOrStdout(), &after, &config, s.Host().Profiles)
+	describeBridge(output(cmd), &after, &config, s.Host().Profiles)
 	if edit.FailMode != nil && !force {
-		return awaitSecured(s, cmd.OutOrStdout(), name, began)
+		return awaitSecured(s, output(cmd), name, began)
 	}
 	return nil
 }
@@ -120,10 +120,10 @@ func programmer(h *model.Host, b *model.Bridge) string {
 }
 
 // describeBridge says what guarding the bridge means for its ports.
-func describeBridge(out io.Writer, b *model.Bridge, config *model.BridgeConfig, profiles map[string]string) {
+func describeBridge(out *term.Writer, b *model.Bridge, config *model.BridgeConfig, profiles map[string]string) {
 	var count [model.Blocked + 1]int
 	observed := 0
-	fmt.Fprintf(out, "Bridge %s is guarded, default %s.\n", b.Name, b.ExternalIDs[model.KeyChecks])
+	out.Printf("Bridge %s is guarded, default %s.\n", b.Name, b.ExternalIDs[model.KeyChecks])
 	for _, i := range b.Interfaces {
 		p := model.Resolve(config, profiles, i)
 		count[p.Mode]++
@@ -131,18 +131,18 @@ func describeBridge(out io.Writer, b *model.Bridge, config *model.BridgeConfig, 
 			observed++
 		}
 		if text := p.Problems.String(); text != "" {
-			fmt.Fprintf(out, "%s: %s\n", i.Name, text)
+			out.Printf("%s: %s\n", i.Name, text)
 		}
 	}
-	fmt.Fprintf(out, "%d VIFs are checked, %d have checks off, %d ports are blocked, %d are trusted.\n",
+	out.Printf("%d VIFs are checked, %d have checks off, %d ports are blocked, %d are trusted.\n",
 		count[model.Checked], count[model.Off], count[model.Blocked], count[model.Trusted])
 	if observed > 0 {
-		fmt.Fprintf(out, "Of these, %d are only observed: what they may not send passes and is counted.\n", observed)
+		out.Printf("Of these, %d are only observed: what they may not send passes and is counted.\n", observed)
 	}
 	if b.FailMode != model.FailSecure {
-		fmt.Fprintf(out, "Its fail_mode isn't secure: after a restart of ovs-vswitchd it forwards unchecked until\nthe agent has programmed it again. To close that: vifguard guard --secure %s\n", b.Name)
+		out.Printf("Its fail_mode isn't secure: after a restart of ovs-vswitchd it forwards unchecked until\nthe agent has programmed it again. To close that: vifguard guard --secure %s\n", b.Name)
 	}
-	fmt.Fprintf(out, "The agent (vifguard run) does the rest; see it with: vifguard status\n")
+	out.Printf("The agent (vifguard run) does the rest; see it with: vifguard status\n")
 }
 
 // bridgeKeys are the keys of a bridge that release removes.
@@ -198,7 +198,7 @@ func (o *options) release(cmd *cobra.Command, name string) error {
 	if err := clearStatus(s.ctx, s.Client, name); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "Bridge %s is released; it forwards as before vifguard. Flows removed by this command: %d.\n", name, n)
+	output(cmd).Printf("Bridge %s is released; it forwards as before vifguard. Flows removed by this command: %d.\n", name, n)
 	return nil
 }
 

@@ -2,16 +2,19 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 )
 
 // Every command explains itself, has examples, and fits a terminal of 100 columns.
 func TestHelp(t *testing.T) {
-	root := newRoot()
+	root := newRoot(io.Discard, io.Discard)
 	commands := append([]*cobra.Command{root}, root.Commands()...)
 	if len(commands) < 15 {
 		t.Fatalf("%d commands", len(commands))
@@ -34,7 +37,7 @@ func TestHelp(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, line := range strings.Split(help.String(), "\n") {
-			if n := utf8.RuneCountInString(line); n > maxColumns && !strings.Contains(line, "ffffffffffff") { // a frame
+			if n := utf8.RuneCountInString(line); n > term.MaxColumns && !strings.Contains(line, "ffffffffffff") { // a frame
 				t.Errorf("%s: a line of its help has %d columns: %s", cmd.CommandPath(), n, line)
 			}
 		}
@@ -43,7 +46,7 @@ func TestHelp(t *testing.T) {
 
 // The examples are real: every command and flag in them exists.
 func TestExamplesParse(t *testing.T) {
-	root := newRoot()
+	root := newRoot(io.Discard, io.Discard)
 	for _, cmd := range append([]*cobra.Command{root}, root.Commands()...) {
 		for _, line := range strings.Split(cmd.Example, "\n") {
 			for _, part := range strings.Split(line, "&&") {

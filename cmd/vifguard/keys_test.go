@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
@@ -23,7 +25,7 @@ func TestEveryKeyHasItsFlag(t *testing.T) {
 		{"unset", model.OnInterface, func(k *model.Key) string { return "remove " + k.Name }},
 		{"guard", model.OnBridge, func(k *model.Key) string { return k.BridgeUsage }},
 	} {
-		cmd, _, err := newRoot().Find([]string{tc.command})
+		cmd, _, err := newRoot(io.Discard, io.Discard).Find([]string{tc.command})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +48,7 @@ func TestEveryKeyHasItsFlag(t *testing.T) {
 func completed(t *testing.T, args ...string) []string {
 	t.Helper()
 	var out bytes.Buffer
-	root := newRoot()
+	root := newRoot(io.Discard, io.Discard)
 	root.SetArgs(append([]string{cobra.ShellCompNoDescRequestCmd}, args...))
 	root.SetOut(&out)
 	root.SetErr(&bytes.Buffer{})
@@ -71,9 +73,7 @@ func explainedPort() (*inspect.Inspection, *inspect.PortInspection) {
 func TestExplainShowsEveryPart(t *testing.T) {
 	var out bytes.Buffer
 	_, p := explainedPort()
-	if err := explainPolicy(&out, p); err != nil {
-		t.Fatal(err)
-	}
+	explainPolicy(term.NewWriter(&out), p)
 	got := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
 		"MAC 52:54:00:00:00:01 attached-mac", "checks mac,arp,ip the bridge's default, auto with an address", "action observe port-security-action",
@@ -105,7 +105,7 @@ func TestExplainJSON(t *testing.T) {
 			"checks": "", "checks_from": "", "action": "", "action_from": "", "allow_from": "", "flood": "off", "flood_from": ""}},
 	} {
 		var text bytes.Buffer
-		if err := printJSON(&text, tc.e); err != nil {
+		if err := term.NewWriter(&text).JSON(tc.e); err != nil {
 			t.Fatal(err)
 		}
 		var got map[string]any

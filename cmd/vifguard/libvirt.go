@@ -41,7 +41,7 @@ runs already is never harmed: on reconnect and attach, errors are only printed.`
 			}
 			err = fmt.Errorf("domain %s: %w", args[0], err)
 			if args[1] == "reconnect" || args[1] == "attach" {
-				fmt.Fprintln(cmd.ErrOrStderr(), "vifguard:", err)
+				remark(cmd, "%v", err)
 				return nil // libvirt would kill the domain
 			}
 			return err
@@ -92,7 +92,7 @@ func (o *options) libvirtHook(cmd *cobra.Command, operation string, wait bool) e
 	}
 	for _, v := range vifs {
 		if !v.guarded {
-			fmt.Fprintf(cmd.ErrOrStderr(), "vifguard: domain %s: bridge %s isn't guarded, so nothing is enforced on %s (opt it in with: vifguard guard %s)\n", d.Name, v.bridge, v.row.Name, v.bridge)
+			remark(cmd, "domain %s: bridge %s isn't guarded, so nothing is enforced on %s (opt it in with: vifguard guard %s)", d.Name, v.bridge, v.row.Name, v.bridge)
 		}
 	}
 	if !wait || !written {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"strings"
 	"testing"
@@ -23,11 +24,9 @@ func libvirtXML(port string) string {
 // hook runs the hook as libvirt does, and returns both outputs.
 func (c *console) hook(operation, port string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
-	root := newRoot()
+	root := newRoot(&out, &errs)
 	root.SetArgs([]string{"--ovsdb", c.Endpoint(), "libvirt-hook", "web1", operation, "begin", "-"})
 	root.SetIn(strings.NewReader(libvirtXML(port)))
-	root.SetOut(&out)
-	root.SetErr(&errs)
 	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
 	defer cancel()
 	err = root.ExecuteContext(ctx)
@@ -136,7 +135,7 @@ func TestLibvirtHookRefuses(t *testing.T) {
 // A domain without vifguard's metadata needs neither Open vSwitch nor the agent.
 func TestLibvirtHookWithoutMetadata(t *testing.T) {
 	for _, operation := range []string{"prepare", "start", "started", "reconnect", "stopped"} {
-		root := newRoot()
+		root := newRoot(io.Discard, io.Discard)
 		root.SetArgs([]string{"--ovsdb", "unix:/nonexistent/db.sock", "libvirt-hook", "web1", operation, "begin", "-"})
 		root.SetIn(strings.NewReader(libvirtXML("")))
 		if err := root.Execute(); err != nil {

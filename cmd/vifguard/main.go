@@ -5,20 +5,24 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newRoot().ExecuteContext(ctx)
+	root := newRoot(os.Stdout, os.Stderr)
+	err := root.ExecuteContext(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "vifguard:", err)
+		fmt.Fprintln(root.ErrOrStderr(), "vifguard:", err)
 		os.Exit(exitCode(err))
 	}
 }
@@ -29,7 +33,8 @@ type options struct {
 	runDir   string
 }
 
-func newRoot() *cobra.Command {
+// newRoot returns the command line. Whatever it prints passes through a [term.Writer].
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	var o options
 	root := &cobra.Command{
 		Use:   "vifguard",
@@ -58,8 +63,10 @@ OVSDB that the agent works from, and also work while it is down.
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetOut(term.NewWriter(stdout))
+	root.SetErr(term.NewWriter(stderr))
 	root.SetFlagErrorFunc(flagError)
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages", fmt.Sprintf("FlagUsagesWrapped %d", maxColumns)))
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages", fmt.Sprintf("FlagUsagesWrapped %d", term.MaxColumns)))
 	root.PersistentFlags().StringVar(&o.endpoint, "ovsdb", "unix:/run/openvswitch/db.sock", "ovsdb-server to use")
 	root.PersistentFlags().StringVar(&o.runDir, "rundir", "", "directory of the bridges' management sockets (default: that of the --ovsdb socket)")
 	root.AddCommand(
@@ -72,4 +79,12 @@ OVSDB that the agent works from, and also work while it is down.
 	root.AddCommand(generators()...)
 	o.complete(root)
 	return root
+}
+
+// output returns what a command prints its answer to.
+func output(cmd *cobra.Command) *term.Writer { return term.NewWriter(cmd.OutOrStdout()) }
+
+// remark prints a line beside the answer.
+func remark(cmd *cobra.Command, format string, values ...any) {
+	term.NewWriter(cmd.ErrOrStderr()).Printf("vifguard: "+format+"\n", values...)
 }

@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
@@ -39,7 +38,7 @@ lifted. Either all that is named is written, or nothing.`,
 				return err
 			}
 			for _, t := range list {
-				t.describe(cmd.OutOrStdout(), s.Host().Profiles)
+				t.describe(output(cmd), s.Host().Profiles)
 			}
 			return nil
 		},
@@ -116,13 +115,13 @@ func (s *session) write(list []*turn) error {
 }
 
 // describe says what the turn means for the ports that it is about.
-func (t *turn) describe(out io.Writer, profiles map[string]string) {
+func (t *turn) describe(out *term.Writer, profiles map[string]string) {
 	config := model.ResolveBridge(t.after)
 	if t.port != nil {
 		p := model.Resolve(&config, profiles, t.after.Interfaces[0])
-		fmt.Fprintf(out, "%s: %s\n", t.port.Name, verdict(&p))
+		out.Printf("%s: %s\n", t.port.Name, verdict(&p))
 		if !config.Guarded {
-			fmt.Fprintf(out, "Bridge %s isn't guarded, so nothing is checked (start with: vifguard observe %s)\n", t.bridge.Name, t.bridge.Name)
+			out.Printf("Bridge %s isn't guarded, so nothing is checked (start with: vifguard observe %s)\n", t.bridge.Name, t.bridge.Name)
 		}
 		return
 	}
@@ -143,14 +142,14 @@ func (t *turn) describe(out io.Writer, profiles map[string]string) {
 		}
 	}
 	if t.action == model.Observe {
-		fmt.Fprintf(out, "Bridge %s is guarded and only observed: nothing of %d VIFs is dropped, what would be is counted.\n", t.bridge.Name, count)
+		out.Printf("Bridge %s is guarded and only observed: nothing of %d VIFs is dropped, what would be is counted.\n", t.bridge.Name, count)
 	} else {
-		fmt.Fprintf(out, "Bridge %s enforces: what %d VIFs may not send is dropped.\n", t.bridge.Name, count)
+		out.Printf("Bridge %s enforces: what %d VIFs may not send is dropped.\n", t.bridge.Name, count)
 	}
-	if len(other) > 0 {
-		fmt.Fprintln(out, strings.Join(other, "\n"))
+	for _, line := range other {
+		out.Printf("%s\n", line)
 	}
 	if t.action == model.Observe {
-		fmt.Fprintf(out, "See what would be dropped with: vifguard status; later, what to do about it: vifguard advise %s; and turn it over with: vifguard enforce %s\n", t.bridge.Name, t.bridge.Name)
+		out.Printf("See what would be dropped with: vifguard status; later, what to do about it: vifguard advise %s; and turn it over with: vifguard enforce %s\n", t.bridge.Name, t.bridge.Name)
 	}
 }

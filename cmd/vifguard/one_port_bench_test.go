@@ -77,10 +77,8 @@ func newFleet(b *testing.B, vifs int) *fleet {
 
 func (f *fleet) run(ctx context.Context, args ...string) (string, error) {
 	var out bytes.Buffer
-	root := newRoot()
+	root := newRoot(&out, &out)
 	root.SetArgs(append([]string{"--ovsdb", f.Endpoint()}, args...))
-	root.SetOut(&out)
-	root.SetErr(&out)
 	return out.String(), root.ExecuteContext(ctx)
 }
 

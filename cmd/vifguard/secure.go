@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"time"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -57,11 +57,11 @@ func (o *options) checkSecure(s *session, b *model.Bridge) error {
 
 // awaitSecured waits until the agent has programmed a bridge again whose fail_mode was
 // changed at the given time, and says how long that took.
-func awaitSecured(s *session, out io.Writer, name string, changed time.Time) error {
+func awaitSecured(s *session, out *term.Writer, name string, changed time.Time) error {
 	var p pauses
 	for {
 		if b := s.Host().Bridge(name); b != nil && isProgrammedSince(s, b, changed) {
-			fmt.Fprintf(out, "Its fail_mode is secure now. The agent had its flows back after %s.\n", time.Since(changed).Round(time.Millisecond))
+			out.Printf("Its fail_mode is secure now. The agent had its flows back after %s.\n", time.Since(changed).Round(time.Millisecond))
 			return nil
 		}
 		if err := sleep(s.ctx, p.next()); err != nil {

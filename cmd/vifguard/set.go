@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
@@ -110,22 +111,22 @@ func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, d
 	if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableInterface, UUID: row.UUID, Set: set, Delete: del}}); err != nil {
 		return err
 	}
-	out := cmd.OutOrStdout()
+	out := output(cmd)
 	for _, k := range sortedKeys(set) {
-		fmt.Fprintf(out, "%s %s=%s\n", port, k, set[k])
+		out.Printf("%s %s=%s\n", port, k, set[k])
 	}
 	for _, k := range del {
 		if v, ok := row.ExternalIDs[k]; ok {
-			fmt.Fprintf(out, "%s %s removed (was %s)\n", port, k, v)
+			out.Printf("%s %s removed (was %s)\n", port, k, v)
 		}
 	}
 	if !config.Guarded {
-		fmt.Fprintf(out, "Bridge %s isn't guarded, so nothing is enforced (opt it in with: vifguard guard %s)\n", b.Name, b.Name)
+		out.Printf("Bridge %s isn't guarded, so nothing is enforced (opt it in with: vifguard guard %s)\n", b.Name, b.Name)
 		return nil
 	}
-	fmt.Fprintln(out, verdict(&policy))
+	out.Styled(term.Plain, verdict(&policy)+"\n")
 	for _, p := range policy.Problems {
-		fmt.Fprintf(out, "still wrong: %v\n", p)
+		out.Printf("still wrong: %v\n", p)
 	}
 	return nil
 }

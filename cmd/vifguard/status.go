@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -69,20 +70,20 @@ look is one line. Colours repeat what the words say, and NO_COLOR turns them off
 			}
 			defer s.close()
 			if watch {
-				return s.watch(cmd.Context(), newWatcher(cmd.OutOrStdout(), format, interval), args)
+				return s.watch(cmd.Context(), newWatcher(output(cmd), format, interval), args)
 			}
 			list, notes, err := s.status(args)
 			if err != nil {
 				return err
 			}
 			if format == "json" {
-				err = printJSON(cmd.OutOrStdout(), list)
+				err = output(cmd).JSON(list)
 			} else {
-				err = printStatus(newScreen(cmd.OutOrStdout()), list, nil)
+				printStatus(output(cmd), list, nil)
 				notes = append(notes, o.hints(s)...)
 			}
 			for _, n := range notes {
-				fmt.Fprintln(cmd.ErrOrStderr(), "vifguard:", n)
+				remark(cmd, "%s", n)
 			}
 			return err
 		},
@@ -212,15 +213,15 @@ const (
 
 // printStatus writes one line a VIF, with the drops per second where they are known.
 // The VM has a column only where somebody wrote one. Errors that don't fit follow.
-func printStatus(out *screen, list []vifStatus, rates map[string]string) error {
+func printStatus(out *term.Writer, list []vifStatus, rates map[string]string) {
 	if len(list) == 0 {
-		return nil
+		return
 	}
 	named := slices.ContainsFunc(list, func(s vifStatus) bool { return s.VM != "" })
-	t := table{
-		head:  []string{"BRIDGE", "PORT", "STATE", "CHECKS", "ADDRESSES", "DROPS", "ERROR"},
-		least: map[string]int{"BRIDGE": 6, "PORT": 8, "VM": 8, "ADDRESSES": 15, "DROPS": 14, "ERROR": 12},
-		paint: stateColour,
+	t := term.Table{
+		Head:  []string{"BRIDGE", "PORT", "STATE", "CHECKS", "ADDRESSES", "DROPS", "ERROR"},
+		Least: map[string]int{"BRIDGE": 6, "PORT": 8, "VM": 8, "ADDRESSES": 15, "DROPS": 14, "ERROR": 12},
+		Style: stateStyle,
 	}
 	const vmColumn, rateColumn = 2, 5
 	columns := func(vm, rate string, cells []string) []string {
@@ -232,25 +233,19 @@ func printStatus(out *screen, list []vifStatus, rates map[string]string) error {
 		}
 		return cells
 	}
-	t.head = columns("VM", "DROPS/S", t.head)
+	t.Head = columns("VM", "DROPS/S", t.Head)
 	for _, s := range list {
-		t.add(columns(shorten(s.VM, maxVM), rates[s.Port], []string{
+		t.Add(columns(term.Cut(s.VM, maxVM), rates[s.Port], []string{
 			s.Bridge, s.Port, s.State, s.Checks, strings.Join(s.Addresses, " "), reasonsText(s.Drops, maxReasons), s.Error,
 		})...)
 	}
-	if err := t.write(out); err != nil {
-		return err
-	}
+	t.Write(out)
 	for _, s := range list {
-		if utf8.RuneCountInString(s.Error) <= t.width("ERROR") {
+		if utf8.RuneCountInString(s.Error) <= t.Width("ERROR") {
 			continue
 		}
-		text := wrap(printable(s.Port+": "+s.Error), out.columns, "  ")
-		if _, err := fmt.Fprintln(out, out.paint(red, text)); err != nil {
-			return err
-		}
+		out.Paragraph(term.Red, s.Port+": "+s.Error, "  ")
 	}
-	return nil
 }
 
 // reasonsText is dropsText of drops by name.
@@ -262,36 +257,28 @@ func reasonsText(drops map[string]uint64, most int) string {
 	return dropsText(byReason, most)
 }
 
-// stateColour colours the state and the error.
-func stateColour(heading, cell string) string {
+// stateStyle sets off the state and the error.
+func stateStyle(heading, cell string) term.Style {
 	switch {
 	case heading == "ERROR" && cell != "-":
-		return red
+		return term.Red
 	case heading != "STATE":
-		return ""
+		return term.Plain
 	}
 	switch model.State(cell) {
 	case model.StateEnforced:
-		return green
+		return term.Green
 	case model.StateBlocked, model.StateQuarantined:
-		return red
+		return term.Red
 	case model.StateOff:
-		return ""
+		return term.Plain
 	}
-	return yellow
+	return term.Yellow
 }
 
 func orDash(s string) string {
 	if s == "" {
 		return "-"
-	}
-	return s
-}
-
-// shorten cuts a cell of a table; JSON has it whole.
-func shorten(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
 	}
 	return s
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/control"
 	"github.com/vifguard/vifguard/controller/drops"
 )
@@ -34,7 +35,7 @@ It needs a terminal; for scripts and logs there is vifguard status --watch.`,
 			if interval < minInterval {
 				return usageError(cmd, "--interval: %s is too short (want at least %s)", interval, minInterval)
 			}
-			if !newScreen(os.Stdin).terminal || !newScreen(cmd.OutOrStdout()).terminal {
+			if !term.IsTerminal(os.Stdin) || !term.IsTerminal(cmd.OutOrStdout()) {
 				return usageError(cmd, "top needs a terminal for input and output (use vifguard status --watch)")
 			}
 			s, err := o.open(cmd.Context())
@@ -70,11 +71,11 @@ type topLook struct {
 func runTop(ctx context.Context, s *session, args []string, interval time.Duration, socket string) error {
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGHUP, unix.SIGQUIT)
 	defer stop()
-	term, err := takeTerminal(os.Stdin, os.Stdout)
+	screen, err := term.TakeOver(os.Stdin, os.Stdout)
 	if err != nil {
 		return fail(exitNo, "use the terminal: %w", err)
 	}
-	defer term.close()
+	defer screen.Close()
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, unix.SIGWINCH)
 	defer signal.Stop(resized)
@@ -87,11 +88,11 @@ func runTop(ctx context.Context, s *session, args []string, interval time.Durati
 	looking, again := true, false
 	t := top{title: "looking..."}
 	var before *topLook
-	keys := term.keys()
+	keys := screen.Keys()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
-		if err := t.drawOn(term); err != nil {
+		if err := t.drawOn(screen); err != nil {
 			return err
 		}
 		wanted := false
@@ -139,12 +140,12 @@ func runTop(ctx context.Context, s *session, args []string, interval time.Durati
 	}
 }
 
-func (t *top) drawOn(term *terminal) error {
-	columns, lines, err := term.size()
+func (t *top) drawOn(screen *term.Terminal) error {
+	columns, lines, err := screen.Size()
 	if err != nil {
 		return err
 	}
-	return term.draw(t.render(newScreen(term.out), columns, lines))
+	return screen.Draw(t.render(columns, lines))
 }
 
 // see takes over a look.
@@ -211,7 +212,8 @@ func (s *session) explainPort(b *bytes.Buffer, port string) error {
 		return err
 	}
 	in := s.inspect(bridge, row)
-	return explain(b, &in, in.Port(row), false)
+	explain(term.NewWriter(b), &in, in.Port(row), false)
+	return nil
 }
 
 // hear follows the agent's events, unless it does already.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 )
 
 // top is what vifguard top shows: a function of what was seen and of the keys that were
@@ -60,20 +62,6 @@ const (
 	doQuit
 )
 
-// Keys that aren't characters.
-const (
-	keyUp        = "up"
-	keyDown      = "down"
-	keyPageUp    = "pgup"
-	keyPageDown  = "pgdn"
-	keyHome      = "home"
-	keyEnd       = "end"
-	keyEnter     = "enter"
-	keyEscape    = "esc"
-	keyBackspace = "backspace"
-	keyInterrupt = "ctrl-c"
-)
-
 // shown are the VIFs that the filter lets through, in order.
 func (t *top) shown() []topRow {
 	var list []topRow
@@ -110,7 +98,7 @@ func (t *top) current(shown []topRow) int {
 // key returns what is to be shown after a key, and what else is to be done.
 func (t top) key(k string) (top, topDo) {
 	switch {
-	case k == keyInterrupt:
+	case k == term.KeyInterrupt:
 		return t, doQuit
 	case t.typing:
 		return t.typed(k), doNothing
@@ -123,7 +111,7 @@ func (t top) key(k string) (top, topDo) {
 	switch k {
 	case "q":
 		return t, doQuit
-	case keyEscape:
+	case term.KeyEscape:
 		if t.filter == "" {
 			return t, doQuit
 		}
@@ -134,7 +122,7 @@ func (t top) key(k string) (top, topDo) {
 		t.paused = !t.paused
 	case "/":
 		t.typing = true
-	case keyEnter:
+	case term.KeyEnter:
 		if i := t.current(t.shown()); i >= 0 {
 			t.selected = t.shown()[i].Port
 			t.view, t.offset, t.text = viewExplain, 0, "..."
@@ -149,17 +137,17 @@ func (t top) key(k string) (top, topDo) {
 // typed changes the filter.
 func (t top) typed(k string) top {
 	switch k {
-	case keyEnter:
+	case term.KeyEnter:
 		t.typing = false
-	case keyEscape:
+	case term.KeyEscape:
 		t.typing, t.filter = false, ""
-	case keyBackspace:
+	case term.KeyBackspace:
 		_, n := utf8.DecodeLastRuneInString(t.filter)
 		t.filter = t.filter[:len(t.filter)-n]
 	default:
 		const longest = 40
 		if utf8.RuneCountInString(k) == 1 && utf8.RuneCountInString(t.filter) < longest {
-			t.filter += printable(k)
+			t.filter += term.Printable(k)
 		}
 	}
 	return t
@@ -168,17 +156,17 @@ func (t top) typed(k string) top {
 // step is how far a key moves, among n lines of which page are shown.
 func step(k string, n, page int) int {
 	switch k {
-	case keyUp, "k":
+	case term.KeyUp, "k":
 		return -1
-	case keyDown, "j":
+	case term.KeyDown, "j":
 		return 1
-	case keyPageUp:
+	case term.KeyPageUp:
 		return -max(1, page)
-	case keyPageDown, " ":
+	case term.KeyPageDown, " ":
 		return max(1, page)
-	case keyHome, "g":
+	case term.KeyHome, "g":
 		return -n
-	case keyEnd, "G":
+	case term.KeyEnd, "G":
 		return n
 	}
 	return 0
@@ -195,7 +183,7 @@ func (t *top) move(k string) {
 
 // scrolled moves a text, or goes back to the list.
 func (t top) scrolled(k string) top {
-	if k == "q" || k == keyEscape || k == keyEnter {
+	if k == "q" || k == term.KeyEscape || k == term.KeyEnter {
 		t.view, t.offset, t.text = viewList, 0, ""
 		return t
 	}

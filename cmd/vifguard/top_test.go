@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -15,29 +14,11 @@ import (
 	"github.com/vifguard/vifguard/test/lab"
 )
 
-// newTerminal makes a pseudo-terminal: the end of whoever looks and types, and the
-// number of the other one.
-func newTerminal(t *testing.T) (master *os.File, number int) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { master.Close() })
-	if number, err = unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	return master, number
-}
-
 // person sits before a terminal in which vifguard top runs.
 type person struct {
 	*console
 	master, tty *os.File
-	seen        output
+	seen        buffer
 	before      *unix.Termios
 	program     *exec.Cmd
 }
@@ -46,9 +27,9 @@ func (c *console) sitDown(program string, args ...string) *person {
 	c.t.Helper()
 	p := &person{console: c}
 	var number int
-	p.master, number = newTerminal(c.t)
+	p.master, number = lab.NewTerminal(c.t)
 	var err error
-	if p.tty, err = openTerminal(number); err != nil {
+	if p.tty, err = lab.OpenTerminal(number); err != nil {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { p.tty.Close() })
@@ -134,10 +115,7 @@ func TestTopOnATerminal(t *testing.T) {
 	c := newConsole(t)
 	c.MustPort("br0", "web2", lab.PortOptions{OFPort: 3, ExternalIDs: map[string]string{
 		"attached-mac": "52:54:00:00:00:02", "allowed-addresses": "192.0.2.2"}})
-	program := filepath.Join(t.TempDir(), "vifguard")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	program := build(t)
 	c.must("guard", "br0")
 	p := c.sitDown(program)
 	p.sees(`^no claims: no agent answers`)

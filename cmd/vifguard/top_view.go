@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/model"
 )
 
@@ -19,22 +20,19 @@ q, Esc            back, or quit
 DROPS/S and TOTAL are of the switch's counters; of VIFs that are only observed they
 count what would be dropped. LAST CLAIM is what the agent sampled last.`
 
-// Ways to set a line off, as in ECMA-48.
-const inverse = "7"
-
 // render returns the lines of a screen, at most height, none wider than width. It
 // remembers how many lines fit and where they begin.
-func (t *top) render(out *screen, width, height int) []string {
+func (t *top) render(width, height int) []term.Line {
 	width = max(1, width)
 	t.height = max(1, height-3-len(t.notes)) // title, heading and keys
-	var lines []string
+	var lines []term.Line
 	switch t.view {
 	case viewExplain:
 		lines = t.renderText(t.selected, t.text, width, height)
 	case viewHelp:
 		lines = t.renderText("keys", topHelp, width, height)
 	default:
-		lines = t.renderList(out, width)
+		lines = t.renderList(width)
 	}
 	if len(lines) > height {
 		lines = lines[:max(0, height)]
@@ -43,17 +41,19 @@ func (t *top) render(out *screen, width, height int) []string {
 }
 
 // renderText shows the part of a text that fits below its heading.
-func (t *top) renderText(title, text string, width, height int) []string {
-	var all []string
+func (t *top) renderText(title, text string, width, height int) []term.Line {
+	var all []term.Line
 	for _, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
-		all = append(all, cutLine(printable(line), width)...)
+		for _, part := range cutLine(line, width) {
+			all = append(all, term.Line{Text: part})
+		}
 	}
 	t.height = max(1, height-2)
 	t.offset = max(0, min(t.offset, len(all)-t.height))
 	end := min(len(all), t.offset+t.height)
-	head := fmt.Sprintf("vifguard top: %s, lines %d to %d of %d", printable(title), min(t.offset+1, end), end, len(all))
-	lines := append([]string{shorten(head, width)}, all[t.offset:end]...)
-	return append(lines, shorten("Up Down scroll, q back", width))
+	head := fmt.Sprintf("vifguard top: %s, lines %d to %d of %d", title, min(t.offset+1, end), end, len(all))
+	lines := append([]term.Line{{Text: term.Cut(head, width)}}, all[t.offset:end]...)
+	return append(lines, term.Line{Text: term.Cut("Up Down scroll, q back", width)})
 }
 
 // cutLine breaks a line where the screen ends, at a space if there is one near.
@@ -77,35 +77,34 @@ func cutLine(line string, width int) []string {
 	return append(lines, string(runes))
 }
 
-func (t *top) renderList(out *screen, width int) []string {
+func (t *top) renderList(width int) []term.Line {
 	shown := t.shown()
 	current := t.current(shown)
-	lines := []string{shorten(t.head(shown), width)}
-	table := t.table(out, shown, width)
-	lines = append(lines, table[0])
+	table := t.table(shown, width)
+	lines := []term.Line{{Text: term.Cut(t.head(shown), width)}, {Text: table[0]}}
 	t.offset = max(0, min(t.offset, len(shown)-t.height))
 	if current >= 0 {
 		t.offset = max(current-t.height+1, min(t.offset, current))
 	}
 	for i := t.offset; i < min(len(shown), t.offset+t.height); i++ {
-		line := table[i+1]
+		line := term.Line{Text: table[i+1]}
 		if i == current {
-			line = ">" + strings.TrimPrefix(line, " ")
-			line += strings.Repeat(" ", max(0, width-utf8.RuneCountInString(line)))
-			line = "\x1b[" + inverse + "m" + line + "\x1b[0m"
+			line.Text = ">" + strings.TrimPrefix(line.Text, " ")
+			line.Text += strings.Repeat(" ", max(0, width-utf8.RuneCountInString(line.Text)))
+			line.Style = term.Inverse
 		} else if shown[i].rate > 0 {
-			line = out.paint(yellow, line)
+			line.Style = term.Yellow
 		}
 		lines = append(lines, line)
 	}
 	for _, n := range t.notes {
-		lines = append(lines, shorten(printable(n), width))
+		lines = append(lines, term.Line{Text: term.Cut(n, width)})
 	}
 	foot := "Up Down select  Enter explain  s sort  / filter  p pause  ? help  q quit"
 	if t.typing {
 		foot = "filter: " + t.filter + "_   (Enter keeps it, Esc ends it)"
 	}
-	return append(lines, shorten(foot, width))
+	return append(lines, term.Line{Text: term.Cut(foot, width)})
 }
 
 func (t *top) head(shown []topRow) string {
@@ -115,7 +114,7 @@ func (t *top) head(shown []topRow) string {
 			dropping++
 		}
 	}
-	head := fmt.Sprintf("vifguard top: %s  %d VIFs, %d dropping, by %s", printable(t.title), len(t.rows), dropping, t.sort)
+	head := fmt.Sprintf("vifguard top: %s  %d VIFs, %d dropping, by %s", t.title, len(t.rows), dropping, t.sort)
 	if t.filter != "" {
 		head += fmt.Sprintf(", filter %q: %d", t.filter, len(shown))
 	}
@@ -126,23 +125,25 @@ func (t *top) head(shown []topRow) string {
 }
 
 // table returns the heading and a line for each VIF, of the same columns.
-func (t *top) table(out *screen, shown []topRow, width int) []string {
-	w := table{
-		head:  []string{" PORT", "BRIDGE", "VM", "STATE", "DROPS/S", "TOTAL", "REASON", "LAST CLAIM"},
-		least: map[string]int{" PORT": 9, "BRIDGE": 4, "VM": 2, "STATE": 5, "REASON": 6, "LAST CLAIM": 10},
+func (t *top) table(shown []topRow, width int) []string {
+	w := term.Table{
+		Head:  []string{" PORT", "BRIDGE", "VM", "STATE", "DROPS/S", "TOTAL", "REASON", "LAST CLAIM"},
+		Least: map[string]int{" PORT": 9, "BRIDGE": 4, "VM": 2, "STATE": 5, "REASON": 6, "LAST CLAIM": 10},
 	}
 	for _, r := range shown {
 		rate := ""
 		if r.known {
 			rate = rateText(r.rate)
 		}
-		w.add(" "+r.Port, r.Bridge, shorten(r.VM, maxVM), r.State, rate, fmt.Sprint(sum(r.Drops)), topReason(r.Drops), r.claim)
+		w.Add(" "+r.Port, r.Bridge, term.Cut(r.VM, maxVM), r.State, rate, fmt.Sprint(sum(r.Drops)), topReason(r.Drops), r.claim)
 	}
 	var b strings.Builder
-	_ = w.write(&screen{Writer: &b, columns: width}) // a Builder doesn't fail
+	out := term.NewWriter(&b)
+	out.Columns = width
+	w.Write(out)
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	for i := range lines {
-		lines[i] = shorten(lines[i], width)
+		lines[i] = term.Cut(lines[i], width)
 	}
 	return lines
 }

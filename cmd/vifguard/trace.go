@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
@@ -120,15 +120,14 @@ func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format
 		results = append(results, r)
 	}
 	if format == "json" {
-		return printJSON(cmd.OutOrStdout(), results)
+		return output(cmd).JSON(results)
 	}
-	for i, r := range results {
+	out := output(cmd)
+	for i := range results {
 		if i > 0 {
-			fmt.Fprintln(cmd.OutOrStdout())
+			out.Printf("\n")
 		}
-		if err := printTrace(cmd.OutOrStdout(), r); err != nil {
-			return err
-		}
+		results[i].print(out)
 	}
 	return nil
 }
@@ -164,28 +163,25 @@ func (s *session) trace(in *inspect.Inspection, port *inspect.PortInspection, b 
 	return r, nil
 }
 
-func printTrace(out io.Writer, r traceResult) error {
-	fmt.Fprintln(out, r.Summary)
+func (r *traceResult) print(out *term.Writer) {
+	out.Printf("%s\n", r.Summary)
 	for _, p := range r.Problems {
-		fmt.Fprintf(out, "malformed: %s\n", p)
+		out.Printf("malformed: %s\n", p)
 	}
-	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
+	var t term.Table
 	for _, s := range r.Steps {
-		fmt.Fprintf(w, "  table %d\t%s\t%s\n", s.Table, s.Stage, s.Why)
+		t.Add(fmt.Sprintf("  table %d", s.Table), s.Stage, s.Why)
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
+	t.Write(out)
 	switch r.Verdict {
 	case "pass":
-		fmt.Fprintf(out, "passes: %s\n", r.Why)
+		out.Printf("passes: %s\n", r.Why)
 	case "observe":
-		fmt.Fprintf(out, "would be dropped, reason %s: %s; it passes because the VIF is only observed\n", r.Reason, r.Why)
+		out.Printf("would be dropped, reason %s: %s; it passes because the VIF is only observed\n", r.Reason, r.Why)
 	default:
-		fmt.Fprintf(out, "dropped, reason %s: %s\n", orDash(r.Reason), r.Why)
+		out.Printf("dropped, reason %s: %s\n", orDash(r.Reason), r.Why)
 	}
 	if r.Verdict != "drop" {
-		fmt.Fprintf(out, "the bridge then does: %s\n", orDash(r.Output))
+		out.Printf("the bridge then does: %s\n", orDash(r.Output))
 	}
-	return nil
 }

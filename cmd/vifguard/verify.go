@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
@@ -79,13 +79,13 @@ Exit codes: 0 everything agrees; 1 something differs; 3, 4 or 5 a switch can't b
 				return err
 			}
 			if format == "json" {
-				if failed := printJSON(cmd.OutOrStdout(), results); failed != nil {
+				if failed := output(cmd).JSON(results); failed != nil {
 					return failed
 				}
 				return err
 			}
 			for i := range results {
-				results[i].print(newScreen(cmd.OutOrStdout()), all)
+				results[i].print(output(cmd), all)
 			}
 			return err
 		},
@@ -176,22 +176,26 @@ func newDifference(d *inspect.Difference) verifyDifference {
 
 // print writes one line for a bridge that agrees, and the differences of one that
 // doesn't.
-func (r *verifyResult) print(out *screen, all bool) {
+func (r *verifyResult) print(out *term.Writer, all bool) {
 	switch {
 	case r.Error != "":
-		fmt.Fprintf(out, "%s: can't be read\n", r.Bridge)
+		out.Printf("%s: can't be read\n", r.Bridge)
 		return
 	case !r.Guarded && len(r.Differences) == 0 && r.Agrees:
-		fmt.Fprintf(out, "%s: not guarded, and nothing of vifguard's on it\n", r.Bridge)
+		out.Printf("%s: not guarded, and nothing of vifguard's on it\n", r.Bridge)
 		return
 	case !r.Guarded && len(r.Differences) == 0:
-		fmt.Fprintf(out, "%s: not guarded\n", r.Bridge)
+		out.Printf("%s: not guarded\n", r.Bridge)
 		return
 	case len(r.Differences) == 0:
-		fmt.Fprintf(out, "%s: %s, %d flows as OVSDB asks for, and nothing in their way\n", r.Bridge, out.paint(green, "agrees"), r.Flows)
+		out.Printf("%s: ", r.Bridge)
+		out.Styled(term.Green, "agrees")
+		out.Printf(", %d flows as OVSDB asks for, and nothing in their way\n", r.Flows)
 		return
 	}
-	fmt.Fprintf(out, "%s: %s: %s\n", r.Bridge, out.paint(red, "differs"), r.summary())
+	out.Printf("%s: ", r.Bridge)
+	out.Styled(term.Red, "differs")
+	out.Printf(": %s\n", r.summary())
 	list := r.Differences
 	if !all {
 		list = r.digest(out)
@@ -200,18 +204,18 @@ func (r *verifyResult) print(out *screen, all bool) {
 		d.print(out)
 	}
 	if n := len(r.Differences) - len(list); n > 0 {
-		fmt.Fprintf(out, "  and %d more (--all shows them)\n", n)
+		out.Printf("  and %d more (--all shows them)\n", n)
 	}
 }
 
 // digest returns the differences to print where not all are wanted.
-func (r *verifyResult) digest(out io.Writer) []verifyDifference {
+func (r *verifyResult) digest(out *term.Writer) []verifyDifference {
 	isMissing := func(d verifyDifference) bool { return d.Kind == string(inspect.Missing) }
 	rest := slices.DeleteFunc(slices.Clone(r.Differences), isMissing)
 	if missing := len(r.Differences) - len(rest); r.Flows == 0 || missing < r.Flows {
 		return r.Differences[:min(len(r.Differences), shownDifferences)]
 	}
-	fmt.Fprintf(out, "  none of the %d flows is there: is the agent (vifguard run) running?\n", r.Flows)
+	out.Printf("  none of the %d flows is there: is the agent (vifguard run) running?\n", r.Flows)
 	return rest[:min(len(rest), shownDifferences)]
 }
 
@@ -231,13 +235,13 @@ func (r *verifyResult) summary() string {
 	return strings.Join(kinds, ", ")
 }
 
-func (d *verifyDifference) print(out io.Writer) {
-	fmt.Fprintf(out, "  %s: %s\n", d.Kind, printable(d.headline()))
+func (d *verifyDifference) print(out *term.Writer) {
+	out.Printf("  %s: %s\n", d.Kind, d.headline())
 	if d.Want != "" {
-		fmt.Fprintf(out, "    - %s\n", printable(d.Want))
+		out.Printf("    - %s\n", d.Want)
 	}
 	if d.Have != "" {
-		fmt.Fprintf(out, "    + %s\n", printable(d.Have))
+		out.Printf("    + %s\n", d.Have)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -68,15 +67,15 @@ func newVersion() *cobra.Command {
 			if err := checkFormat(cmd, format, "text"); err != nil {
 				return err
 			}
-			out, v := cmd.OutOrStdout(), newVersionResult()
+			out, v := output(cmd), newVersionResult()
 			if format == "json" {
-				return printJSON(out, v)
+				return out.JSON(v)
 			}
-			fmt.Fprintf(out, "vifguard %s\n", v.Version)
+			out.Printf("vifguard %s\n", v.Version)
 			if v.Commit != "" {
-				fmt.Fprintf(out, "commit %s\n", v.Commit)
+				out.Printf("commit %s\n", v.Commit)
 			}
-			fmt.Fprintf(out, "%s %s, libovsdb %s, libOpenflow %s\n", v.Go, v.Platform, v.LibOVSDB, v.LibOpenFlow)
+			out.Printf("%s %s, libovsdb %s, libOpenflow %s\n", v.Go, v.Platform, v.LibOVSDB, v.LibOpenFlow)
 			return nil
 		},
 	}

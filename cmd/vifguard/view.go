@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -150,13 +148,6 @@ func dropsText(drops map[model.Reason]uint64, most int) string {
 
 // isVIF reports whether a port has a line of its own in status.
 func isVIF(p *inspect.PortInspection) bool { return p.Policy.Mode != model.Trusted }
-
-// printJSON writes a value as indented JSON.
-func printJSON(out io.Writer, v any) error {
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
 
 // sortedKeys returns the keys of a map in order.
 func sortedKeys[V any](m map[string]V) []string {

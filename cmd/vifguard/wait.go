@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
@@ -71,11 +71,11 @@ message says what it was waiting for and what the state was.`,
 			defer s.close()
 			r, err := s.wait(w, timeout)
 			if format == "json" {
-				if err := printJSON(cmd.OutOrStdout(), r); err != nil {
+				if err := output(cmd).JSON(r); err != nil {
 					return err
 				}
 			} else if err == nil {
-				r.print(cmd.OutOrStdout())
+				r.print(output(cmd))
 			}
 			return err
 		},
@@ -255,13 +255,13 @@ func (r *waitResult) errorText() string {
 	return "; " + model.KeyStatusError + ": " + r.Error
 }
 
-func (r *waitResult) print(out io.Writer) {
-	fmt.Fprintf(out, "%s on bridge %s: %s", r.Port, r.Bridge, r.State)
+func (r *waitResult) print(out *term.Writer) {
+	out.Printf("%s on bridge %s: %s", r.Port, r.Bridge, r.State)
 	if r.Checks != "" {
-		fmt.Fprintf(out, ", checks %s", r.Checks)
+		out.Printf(", checks %s", r.Checks)
 	}
 	if r.Seq != "" {
-		fmt.Fprintf(out, ", seq %s", r.Seq)
+		out.Printf(", seq %s", r.Seq)
 	}
-	fmt.Fprintln(out, r.errorText())
+	out.Printf("%s\n", r.errorText())
 }

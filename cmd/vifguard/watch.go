@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 )
 
 // minInterval is the shortest time between two looks of status --watch. Open vSwitch
@@ -16,7 +16,7 @@ const minInterval = 500 * time.Millisecond
 
 // watcher prints status again and again.
 type watcher struct {
-	out      io.Writer
+	out      *term.Writer
 	json     bool
 	interval time.Duration
 	now      func() time.Time
@@ -25,7 +25,7 @@ type watcher struct {
 	at     time.Time            // of before
 }
 
-func newWatcher(out io.Writer, format string, interval time.Duration) *watcher {
+func newWatcher(out *term.Writer, format string, interval time.Duration) *watcher {
 	return &watcher{out: out, json: format == "json", interval: interval, now: time.Now}
 }
 
@@ -68,16 +68,14 @@ func (w *watcher) show(list []vifStatus, notes []string) error {
 		w.before[s.Port] = s
 	}
 	if w.json {
-		return json.NewEncoder(w.out).Encode(list)
+		return w.out.JSONLine(list)
 	}
-	out := newScreen(w.out)
+	out := term.NewWriter(w.out) // a terminal may have another size by now
 	switch {
-	case out.terminal:
-		if err := out.clear(); err != nil {
-			return err
-		}
+	case out.Terminal:
+		out.Clear()
 		// Two lines of heading, and one for what is left out.
-		if room := out.lines - 3 - len(notes); out.lines > 0 && len(list) > max(1, room) {
+		if room := out.Lines - 3 - len(notes); out.Lines > 0 && len(list) > max(1, room) {
 			notes = append(notes, fmt.Sprintf("%d more VIFs (vifguard status shows all)", len(list)-max(1, room)))
 			list = list[:max(1, room)]
 		}
@@ -86,18 +84,12 @@ func (w *watcher) show(list []vifStatus, notes []string) error {
 	default:
 		list = changed
 	}
-	if _, err := fmt.Fprintln(out, now.Format(time.RFC3339)); err != nil {
-		return err
-	}
-	if err := printStatus(out, list, rates); err != nil {
-		return err
-	}
+	out.Printf("%s\n", now.Format(time.RFC3339))
+	printStatus(out, list, rates)
 	for _, n := range notes {
-		if _, err := fmt.Fprintln(out, wrap(printable(n), out.columns, "  ")); err != nil {
-			return err
-		}
+		out.Paragraph(term.Plain, n, "  ")
 	}
-	return nil
+	return out.Err()
 }
 
 // changed returns the VIFs that aren't as they were at the last look.

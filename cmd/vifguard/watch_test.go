@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -23,9 +24,9 @@ func TestTableFits(t *testing.T) {
 	}
 	for _, columns := range []int{100, 80} {
 		var b bytes.Buffer
-		if err := printStatus(&screen{Writer: &b, columns: columns}, list, nil); err != nil {
-			t.Fatal(err)
-		}
+		out := term.NewWriter(&b)
+		out.Columns = columns
+		printStatus(out, list, nil)
 		lines := strings.Split(b.String(), "\n")
 		for _, line := range lines {
 			if n := utf8.RuneCountInString(line); columns == 100 && n > columns {
@@ -46,19 +47,17 @@ func TestTableFits(t *testing.T) {
 func TestColours(t *testing.T) {
 	list := []vifStatus{{Bridge: "br0", Port: "tap1", State: "blocked", Error: "bad"}, {Bridge: "br0", Port: "tap2", State: "enforced"}}
 	var plain, coloured bytes.Buffer
-	if err := printStatus(&screen{Writer: &plain, columns: 100}, list, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := printStatus(&screen{Writer: &coloured, columns: 100, colour: true}, list, nil); err != nil {
-		t.Fatal(err)
-	}
+	printStatus(term.NewWriter(&plain), list, nil)
+	out := term.NewWriter(&coloured)
+	out.Colours = true
+	printStatus(out, list, nil)
 	if !strings.Contains(coloured.String(), "\x1b[31mblocked\x1b[0m") || !strings.Contains(coloured.String(), "\x1b[32menforced\x1b[0m") {
 		t.Errorf("no colours: %q", coloured.String())
 	}
 	if bare := regexp.MustCompile("\x1b\\[[0-9]*m").ReplaceAllString(coloured.String(), ""); bare != plain.String() {
 		t.Errorf("without its colours the table is\n%s\nand not\n%s", bare, plain.String())
 	}
-	if s := newScreen(&plain); s.colour || s.terminal || s.columns != maxColumns {
+	if s := term.NewWriter(&plain); s.Colours || s.Terminal || s.Columns != term.MaxColumns {
 		t.Errorf("a buffer is taken for a terminal: %+v", s)
 	}
 }
@@ -66,7 +65,7 @@ func TestColours(t *testing.T) {
 // Off a terminal only what changed is printed, with the drops per second.
 func TestWatchPrintsChanges(t *testing.T) {
 	var b bytes.Buffer
-	w := newWatcher(&b, "table", time.Second)
+	w := newWatcher(term.NewWriter(&b), "table", time.Second)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	w.now = func() time.Time { return now }
 	show := func(list ...vifStatus) string {
@@ -110,9 +109,8 @@ func TestWatchCommand(t *testing.T) {
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		root := newRoot()
+		root := newRoot(w, io.Discard)
 		root.SetArgs([]string{"--ovsdb", c.Endpoint(), "status", "--watch", "--interval", "500ms", "-o", "json"})
-		root.SetOut(w)
 		done <- root.ExecuteContext(ctx)
 		_ = w.Close()
 	}()
@@ -136,11 +134,4 @@ func TestWatchCommand(t *testing.T) {
 	}
 	c.fails(exitUsage, "is too short (want at least 500ms)", "status", "--watch", "--interval", "1ms")
 	c.fails(exitUsage, "--interval: is only for --watch", "status", "--interval", "1s")
-}
-
-func TestWrap(t *testing.T) {
-	got := wrap("one two three four", 9, "  ")
-	if want := "one two\n  three\n  four"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
 }

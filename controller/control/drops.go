@@ -33,7 +33,7 @@ func Handler(s Source) *http.ServeMux {
 	mux.HandleFunc("GET /claims", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
-		_ = json.NewEncoder(w).Encode(s.Report()) // the reader's connection, the reader's problem
+		_ = encoder(w).Encode(s.Report()) // the reader's connection, the reader's problem
 	})
 	return mux
 }
@@ -45,7 +45,7 @@ func serveDrops(s Source, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("follow: %q (want 0 or 1)", follow), http.StatusBadRequest)
 		return
 	}
-	out := stream{json: json.NewEncoder(w), control: http.NewResponseController(w), port: port}
+	out := stream{json: encoder(w), control: http.NewResponseController(w), port: port}
 	if follow != "1" {
 		w.Header().Set("Content-Type", ndjson)
 		_ = out.write(s.Recent()...)
@@ -71,6 +71,13 @@ func serveDrops(s Source, w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+}
+
+// encoder writes JSON that people read too: without escapes for HTML.
+func encoder(w http.ResponseWriter) *json.Encoder {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e
 }
 
 const ndjson = "application/x-ndjson"

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"fmt"
@@ -8,7 +8,12 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/vifguard/vifguard/controller/control"
 )
+
+// metricsMode says who may read metrics at a unix socket: root and the socket's group.
+const metricsMode = 0o660
 
 // serveMetrics serves metrics at /metrics until the returned function is called. An
 // address that can't be used is an error; one that is taken is logged, because checks
@@ -17,13 +22,13 @@ func serveMetrics(address string, metrics http.Handler, log *logrus.Logger) (sto
 	if address == "" {
 		return func() {}, nil
 	}
-	network := "tcp"
+	listen := func() (net.Listener, error) { return net.Listen("tcp", address) }
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
+		listen = func() (net.Listener, error) { return control.Socket(path, metricsMode) }
 	} else if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, fmt.Errorf("--metrics-address: %q is not valid (want HOST:PORT such as 127.0.0.1:9479, unix:PATH, or nothing): %w", address, err)
 	}
-	l, err := net.Listen(network, address)
+	l, err := listen()
 	if err != nil {
 		log.WithError(err).Error("metrics can't be served")
 		return func() {}, nil

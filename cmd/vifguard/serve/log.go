@@ -1,20 +1,23 @@
-package main
+package serve
 
 import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sys/unix"
+
+	"github.com/vifguard/vifguard/cmd/vifguard/term"
 )
 
-// logFormats are the values of --log-format.
-func logFormats() []string { return []string{"auto", "text", "json", "journal"} }
+// LogFormats are the values of --log-format.
+func LogFormats() []string { return []string{"auto", "text", "json", "journal"} }
 
 // newLog returns a logger for the flags --log-level and --log-format.
 func newLog(out io.Writer, level, format string) (*logrus.Logger, error) {
@@ -30,13 +33,13 @@ func newLog(out io.Writer, level, format string) (*logrus.Logger, error) {
 	}
 	switch format {
 	case "text":
-		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, DisableColors: !isTerminal(out) || os.Getenv("NO_COLOR") != ""})
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, DisableColors: !term.IsTerminal(out) || os.Getenv("NO_COLOR") != ""})
 	case "json":
-		log.SetFormatter(&logrus.JSONFormatter{})
+		log.SetFormatter(&logrus.JSONFormatter{DisableHTMLEscape: true})
 	case "journal":
 		log.SetFormatter(journalFormatter{})
 	default:
-		return nil, fmt.Errorf("--log-format: %q is not a format (want %s)", format, strings.Join(logFormats(), ", "))
+		return nil, fmt.Errorf("--log-format: %q is not a format (want %s)", format, strings.Join(LogFormats(), ", "))
 	}
 	return log, nil
 }
@@ -44,7 +47,7 @@ func newLog(out io.Writer, level, format string) (*logrus.Logger, error) {
 // formatFor chooses what suits the reader: people at a terminal, the journal, or
 // whatever program reads the rest.
 func formatFor(out io.Writer) string {
-	if isTerminal(out) {
+	if term.IsTerminal(out) {
 		return "text"
 	}
 	// $JOURNAL_STREAM is inherited by whatever a service starts: it says what standard
@@ -53,15 +56,6 @@ func formatFor(out io.Writer) string {
 		return "journal"
 	}
 	return "json"
-}
-
-func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
 }
 
 // journalFormatter writes a line as journald wants it on standard error: with its
@@ -73,7 +67,7 @@ func (journalFormatter) Format(e *logrus.Entry) ([]byte, error) {
 	var b bytes.Buffer
 	// A line feed would begin a line that names its own priority.
 	fmt.Fprintf(&b, "<%d>%s", priority(e.Level), strings.ReplaceAll(e.Message, "\n", " "))
-	for _, k := range sortedKeys(e.Data) {
+	for _, k := range slices.Sorted(maps.Keys(e.Data)) {
 		fmt.Fprintf(&b, " %s=%s", k, quoted(fmt.Sprint(e.Data[k])))
 	}
 	b.WriteByte('\n')

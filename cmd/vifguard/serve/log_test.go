@@ -1,15 +1,14 @@
-package main
+package serve
 
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
+
+	"github.com/vifguard/vifguard/test/lab"
 )
 
 func TestJournalLines(t *testing.T) {
@@ -61,19 +60,32 @@ func TestLogFormats(t *testing.T) {
 	}
 }
 
+// Log lines are read by people as well.
+func TestJSONLinesWithoutHTML(t *testing.T) {
+	var out bytes.Buffer
+	log, err := newLog(&out, "info", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info("a > b & c")
+	if !strings.Contains(out.String(), `"msg":"a > b & c"`) {
+		t.Errorf("got %s", out.String())
+	}
+}
+
 func isJSON(s string) bool {
 	var line struct{ Level, Msg, Time string }
 	return json.Unmarshal([]byte(s), &line) == nil && line.Level == "info" && line.Msg == "hello" && line.Time != ""
 }
 
 func TestTextWithColoursOnATerminal(t *testing.T) {
-	master, number := newTerminal(t)
+	master, number := lab.NewTerminal(t)
 	for _, c := range []struct {
 		noColour string
 		colours  bool
 	}{{"", true}, {"1", false}} {
 		t.Setenv("NO_COLOR", c.noColour)
-		tty, err := openTerminal(number)
+		tty, err := lab.OpenTerminal(number)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,10 +104,4 @@ func TestTextWithColoursOnATerminal(t *testing.T) {
 		}
 		tty.Close()
 	}
-}
-
-// openTerminal opens the other end of a pseudo-terminal, without making it the one that
-// controls this process.
-func openTerminal(number int) (*os.File, error) {
-	return os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
 }
