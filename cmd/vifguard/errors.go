@@ -43,10 +43,11 @@ const exitHelp = `Exit codes:
 type coded struct {
 	code  int
 	text  string
-	cause error // may be nil
+	usage string // lines that say how a command is used; "" for none
+	cause error  // may be nil
 }
 
-func (e *coded) Error() string { return e.text }
+func (e *coded) Error() string { return e.text + e.usage }
 func (e *coded) Unwrap() error { return e.cause }
 
 // fail returns an error with an exit code; a cause is what %w wraps.
@@ -140,7 +141,10 @@ func usageError(cmd *cobra.Command, format string, args ...any) error {
 	if cmd.HasSubCommands() {
 		usage += " COMMAND"
 	}
-	return fail(exitUsage, "%s\nusage: %s\nSee: %s --help", fmt.Sprintf(format, args...), usage, cmd.CommandPath())
+	return &coded{
+		code: exitUsage, text: fmt.Sprintf(format, args...),
+		usage: fmt.Sprintf("\nusage: %s\nSee: %s --help", usage, cmd.CommandPath()),
+	}
 }
 
 // arguments returns a check that a command has between least and most arguments; most

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,13 +19,23 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	root := newRoot(os.Stdout, os.Stderr)
-	err := root.ExecuteContext(ctx)
+	code := execute(ctx, newRoot(os.Stdout, os.Stderr))
 	stop()
-	if err != nil {
-		fmt.Fprintln(root.ErrOrStderr(), "vifguard:", err)
-		os.Exit(exitCode(err))
+	os.Exit(code)
+}
+
+// execute runs a command line, prints why it failed, and returns the exit code.
+func execute(ctx context.Context, root *cobra.Command) int {
+	err := root.ExecuteContext(ctx)
+	var c *coded
+	switch {
+	case errors.As(err, &c) && c.usage != "":
+		remark(root, "%s", c.text)
+		fmt.Fprintln(root.ErrOrStderr(), strings.TrimPrefix(c.usage, "\n"))
+	case err != nil:
+		remark(root, "%v", err)
 	}
+	return exitCode(err)
 }
 
 // options are the flags that every command has.

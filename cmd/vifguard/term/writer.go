@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,7 +100,7 @@ func Clean(values []any) []any {
 		case string:
 			clean[i] = Printable(v)
 		case error:
-			clean[i] = Printable(v.Error())
+			clean[i] = Printable(strings.ReplaceAll(v.Error(), "\n", "; ")) // as those of errors.Join
 		case fmt.Stringer:
 			clean[i] = Printable(v.String())
 		default:
