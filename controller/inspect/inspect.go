@@ -28,7 +28,8 @@ type Inspection struct {
 type PortInspection struct {
 	Row     *model.Interface
 	Policy  model.Policy
-	Rules   []RuleInspection        // the port's own rules; none without an OpenFlow port
+	Pending bool                    // it has no OpenFlow port, or none of its own
+	Rules   []RuleInspection        // the port's own rules; none while it is pending
 	Drops   map[model.Reason]uint64 // packets by reason, as counted so far
 	InForce bool                    // the switch has exactly the port's rules
 
@@ -55,12 +56,9 @@ func Bridge(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 	if err != nil {
 		in.Switch = fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
-	byOwner := make(map[flows.VIFID][]*openflow.Flow)
-	for i := range have {
-		owner, _, _ := flows.SplitCookie(have[i].Cookie)
-		byOwner[owner] = append(byOwner[owner], &have[i])
-	}
-	in.Shared = inspectRules(flows.Shared(), in.Pipeline(), byOwner[0])
+	owners, read := byOwner(have), newReader(b, &in.Config, profiles)
+	shared := read.shared(owners[0])
+	in.Shared = shared.inspect()
 	for _, r := range in.Shared {
 		if r.Counts == model.ReasonUnknownPort {
 			in.UnknownPort += r.Packets
@@ -70,43 +68,43 @@ func Bridge(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 		ports = b.Interfaces
 	}
 	for _, row := range ports {
-		policy := model.Resolve(&in.Config, profiles, row)
-		in.Ports = append(in.Ports, in.port(row, policy, byOwner[flows.ParseVIFID(row.UUID)]))
+		have := owners[flows.ParseVIFID(row.UUID)]
+		in.Ports = append(in.Ports, in.port(read.port(row, have), have))
 	}
 	return in
 }
 
-// port compares the flows that a port has with those that its policy asks for.
-func (in *Inspection) port(row *model.Interface, policy model.Policy, have []*openflow.Flow) PortInspection {
-	p := PortInspection{Row: row, Policy: policy, Drops: map[model.Reason]uint64{}}
+// port compares the flows that a port has with those that are asked for.
+func (in *Inspection) port(a asked, have []*openflow.Flow) PortInspection {
+	p := PortInspection{
+		Row: a.Row, Policy: a.Policy, Pending: a.pending(), Rules: a.inspect(), Drops: map[model.Reason]uint64{},
+		Quarantined: a.quarantined(),
+	}
 	for _, f := range have {
 		if _, reason, _ := flows.SplitCookie(f.Cookie); reason != model.NoReason {
 			p.Drops[reason] += f.Packets
 		}
 	}
-	if row.OFPort == 0 {
-		return p
-	}
-	var rules []flows.Rule
-	rules, p.Quarantined = compilePort(flows.Port{VIF: flows.ParseVIFID(row.UUID), InPort: row.OFPort, Policy: &p.Policy}, have)
-	p.Rules = inspectRules(rules, in.Pipeline(), have)
-	p.InForce = in.Switch == nil && len(have) == len(p.Rules) &&
+	p.InForce = !p.Pending && in.Switch == nil && len(have) == len(p.Rules) &&
 		!slices.ContainsFunc(p.Rules, func(r RuleInspection) bool { return !r.Installed })
 	return p
 }
 
-// compilePort returns the rules of a port, given its flows: whether it is quarantined is
-// up to the agent, and shows in the one flow that the switch itself will delete.
-func compilePort(port flows.Port, have []*openflow.Flow) (rules []flows.Rule, quarantined bool) {
-	for _, f := range have {
-		port.Quarantine = max(port.Quarantine, f.Timeout)
+// inspect returns the rules with the counters of their flows.
+func (a *asked) inspect() []RuleInspection {
+	list := make([]RuleInspection, len(a.rules))
+	for i := range a.rules {
+		r := &a.rules[i]
+		list[i] = RuleInspection{Rule: *r.Rule, Installed: r.installed()}
+		if r.have != nil {
+			list[i].Packets, list[i].Age = r.have.Packets, r.have.Age
+		}
 	}
-	rules = flows.Compile(port)
-	return rules, slices.ContainsFunc(rules, func(r flows.Rule) bool { return r.Timeout > 0 })
+	return list
 }
 
 // InForce reports whether the switch has exactly what OVSDB asks for on every port that
-// has an OpenFlow number, and the shared rules.
+// isn't pending, and the shared rules.
 func (in *Inspection) InForce() bool {
 	for _, r := range in.Shared {
 		if !r.Installed {
@@ -114,7 +112,7 @@ func (in *Inspection) InForce() bool {
 		}
 	}
 	for _, p := range in.Ports {
-		if p.Row.OFPort != 0 && !p.InForce {
+		if !p.Pending && !p.InForce {
 			return false
 		}
 	}
@@ -177,27 +175,6 @@ func readFlows(ctx context.Context, socket string, ports []*model.Interface) ([]
 	return conn.CookieFlows(ctx, cookies...)
 }
 
-func inspectRules(rules []flows.Rule, p flows.Pipeline, have []*openflow.Flow) []RuleInspection {
-	byKey := make(map[flows.Key]*openflow.Flow, len(have))
-	for _, f := range have {
-		byKey[f.Key] = f
-	}
-	list := make([]RuleInspection, len(rules))
-	for i, r := range rules {
-		list[i].Rule = r
-		want, err := openflow.Encode(&r, p)
-		f := byKey[want.Key]
-		if err != nil || f == nil {
-			continue
-		}
-		list[i] = RuleInspection{Rule: r, Installed: f.Entry == want, Packets: f.Packets, Age: f.Age}
-		if sampled, ok := asSampled(&r, &f.Entry, p); ok {
-			list[i].Rule, list[i].Installed = sampled, true
-		}
-	}
-	return list
-}
-
 // Pipeline returns where the stages lie on the bridge.
 func (in *Inspection) Pipeline() flows.Pipeline {
 	return flows.PipelineOf(&in.Config.Settings)
@@ -212,13 +189,4 @@ func Release(ctx context.Context, runDir, bridge string) (int, error) {
 	}
 	defer conn.Close()
 	return conn.Release(ctx)
-}
-
-// asSampled returns a rule with samples, and whether that is what the switch has.
-// Whether there are samples is up to the agent and means nothing for what passes, so a
-// switch is right with them and without.
-func asSampled(r *flows.Rule, have *flows.Entry, p flows.Pipeline) (flows.Rule, bool) {
-	sampled := flows.Sampled([]flows.Rule{*r})[0]
-	entry, err := openflow.Encode(&sampled, p)
-	return sampled, err == nil && entry == *have
 }

@@ -49,11 +49,8 @@ type Verification struct {
 // what OVSDB asks for. Of a bridge that isn't guarded it expects that nothing of
 // vifguard's is left. It changes nothing and needs no agent.
 func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, runDir string) (*Verification, error) {
-	v := &verifier{
-		bridge: b, profiles: profiles, quarantined: make(map[*model.Interface]bool),
-		Verification: Verification{Config: model.ResolveBridge(b), Ports: len(b.Interfaces)},
-	}
-	v.pipeline = flows.PipelineOf(&v.Config.Settings)
+	v := &verifier{bridge: b, Verification: Verification{Config: model.ResolveBridge(b), Ports: len(b.Interfaces)}}
+	v.read = newReader(b, &v.Config, profiles)
 	if !v.Config.Usable {
 		v.add(Difference{Kind: Unusable, Why: v.Config.Problems.String()})
 		return &v.Verification, nil
@@ -74,8 +71,10 @@ func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 		}
 		v.fragments(mode)
 	}
-	if err := v.flows(have); err != nil {
-		return nil, err
+	list := v.asked(have)
+	v.flows(list, have)
+	if v.read.err != nil {
+		return nil, v.read.err
 	}
 	if !v.Config.Guarded {
 		left, _ := model.BridgeLeftovers(b)
@@ -83,8 +82,10 @@ func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 			v.add(Difference{Kind: Reported, Have: key + "=" + b.ExternalIDs[key], Why: "left on the bridge, which isn't guarded"})
 		}
 	}
-	for _, row := range b.Interfaces {
-		v.status(row)
+	for i := range list {
+		if list[i].Row != nil {
+			v.status(&list[i])
+		}
 	}
 	return &v.Verification, nil
 }
@@ -92,10 +93,8 @@ func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 // verifier collects what differs on one bridge.
 type verifier struct {
 	Verification
-	bridge      *model.Bridge
-	profiles    map[string]string
-	pipeline    flows.Pipeline
-	quarantined map[*model.Interface]bool
+	bridge *model.Bridge
+	read   *reader
 }
 
 func (v *verifier) add(d Difference) { v.Differences = append(v.Differences, d) }
@@ -114,66 +113,40 @@ func (v *verifier) fragments(mode uint16) {
 	})
 }
 
+// asked returns what OVSDB asks for: of all ports together, and of each. Of a bridge that
+// isn't guarded that is no flows.
+func (v *verifier) asked(have []openflow.Flow) []asked {
+	owners := byOwner(have)
+	list := []asked{v.read.shared(owners[0])}
+	for _, row := range v.bridge.Interfaces {
+		list = append(list, v.read.port(row, owners[flows.ParseVIFID(row.UUID)]))
+	}
+	if !v.Config.Guarded {
+		for i := range list {
+			list[i].rules = nil
+		}
+	}
+	return list
+}
+
 // wanted is a flow that OVSDB asks for.
 type wanted struct {
-	flows.Rule
-	entry flows.Entry
+	*askedRule
 	port  *model.Interface // nil for shared ones
 	found bool
 }
 
-// wanted returns the flows that OVSDB asks for, in the order of ports and stages. Those
-// that there are show which ports are quarantined.
-func (v *verifier) wanted(have []openflow.Flow) ([]*wanted, error) {
-	if !v.Config.Guarded {
-		return nil, nil
-	}
-	var list []*wanted
-	add := func(row *model.Interface, rules []flows.Rule) error {
-		for _, r := range rules {
-			e, err := openflow.Encode(&r, v.pipeline)
-			if err != nil {
-				return err
-			}
-			list = append(list, &wanted{Rule: r, entry: e, port: row})
-		}
-		return nil
-	}
-	if err := add(nil, flows.Shared()); err != nil {
-		return nil, err
-	}
-	timed := make(map[flows.VIFID][]*openflow.Flow)
-	for i := range have {
-		if id, _, own := flows.SplitCookie(have[i].Cookie); own && have[i].Timeout > 0 {
-			timed[id] = append(timed[id], &have[i])
-		}
-	}
-	for _, row := range v.bridge.Interfaces {
-		if row.OFPort == 0 {
-			continue
-		}
-		policy := model.Resolve(&v.Config, v.profiles, row)
-		port := flows.Port{VIF: flows.ParseVIFID(row.UUID), InPort: row.OFPort, Policy: &policy}
-		rules, quarantined := compilePort(port, timed[port.VIF])
-		v.quarantined[row] = quarantined
-		if err := add(row, rules); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
 // flows compares what there is with what is asked for.
-func (v *verifier) flows(have []openflow.Flow) error {
-	list, err := v.wanted(have)
-	if err != nil {
-		return err
+func (v *verifier) flows(list []asked, have []openflow.Flow) {
+	var all []*wanted
+	byKey := make(map[flows.Key]*wanted)
+	for i := range list {
+		for j := range list[i].rules {
+			w := &wanted{askedRule: &list[i].rules[j], port: list[i].Row}
+			all, byKey[w.entry.Key] = append(all, w), w
+		}
 	}
-	v.Flows = len(list)
-	byKey := make(map[flows.Key]*wanted, len(list))
-	for _, w := range list {
-		byKey[w.entry.Key] = w
-	}
+	v.Flows = len(all)
 	var extra []Difference
 	for i := range have {
 		f := &have[i]
@@ -182,33 +155,29 @@ func (v *verifier) flows(have []openflow.Flow) error {
 		switch {
 		case w != nil:
 			w.found = true
-			if w.entry == f.Entry {
-				continue
-			}
-			if _, ok := asSampled(&w.Rule, &f.Entry, v.pipeline); !ok {
-				v.add(w.differs(Changed, v.pipeline, openflow.Text(&f.Entry)))
+			if w.entry != f.Entry {
+				v.add(w.differs(Changed, v.read.pipeline(), openflow.Text(&f.Entry)))
 			}
 		case own:
 			d := Difference{Kind: Unexpected, Reason: reason, Table: f.Table, Have: openflow.Text(&f.Entry)}
 			d.Port, d.Why = v.owner(f.Cookie)
 			extra = append(extra, d)
-		case v.Config.Guarded && v.pipeline.Shadows(f.Key):
+		case v.Config.Guarded && v.read.pipeline().Shadows(f.Key):
 			extra = append(extra, Difference{
 				Kind: Foreign, Table: f.Table, Have: openflow.Text(&f.Entry),
 				Why: "takes precedence over the checks (move it, or set " + model.KeyFirstTable + ")",
 			})
 		}
 	}
-	for _, w := range list {
+	for _, w := range all {
 		if !w.found {
-			v.add(w.differs(Missing, v.pipeline, ""))
+			v.add(w.differs(Missing, v.read.pipeline(), ""))
 		}
 	}
 	slices.SortFunc(extra, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Table, b.Table), cmp.Compare(a.Have, b.Have))
 	})
 	v.Differences = append(v.Differences, extra...)
-	return nil
 }
 
 func (w *wanted) differs(kind Kind, p flows.Pipeline, have string) Difference {
@@ -237,16 +206,16 @@ func (v *verifier) owner(cookie uint64) (*model.Interface, string) {
 }
 
 // status compares a port's status keys with what they say once its policy is in force.
-func (v *verifier) status(row *model.Interface) {
+func (v *verifier) status(a *asked) {
 	var want model.Status
-	policy := model.Resolve(&v.Config, v.profiles, row)
+	row := a.Row
 	switch {
-	case !v.Config.Guarded || policy.Mode == model.Trusted:
-	case row.OFPort == 0:
-		want = model.PendingStatus(&policy, row, v.Config.Problems)
+	case !v.Config.Guarded || a.Policy.Mode == model.Trusted:
+	case a.pending():
+		want = model.PendingStatus(&a.Policy, row, v.Config.Problems)
 	default:
-		want = model.StatusOf(&policy, row, v.Config.Problems)
-		if v.quarantined[row] {
+		want = model.StatusOf(&a.Policy, row, v.Config.Problems)
+		if a.quarantined() {
 			want.State = model.StateQuarantined
 		}
 	}
