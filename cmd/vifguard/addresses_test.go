@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -46,7 +48,7 @@ func TestWhoHoldsTheFailoverIP(t *testing.T) {
 	mac1, mac2 := lab.MustMAC("52:54:00:00:00:11"), lab.MustMAC("52:54:00:00:00:12")
 	last := func(address string) (ports []string) {
 		t.Helper()
-		var r addressesResult
+		var r report.Addresses
 		if err := json.Unmarshal([]byte(c.must("addresses", address, "-o", "json")), &r); err != nil {
 			t.Fatal(err)
 		}
@@ -88,8 +90,8 @@ func TestWhoHoldsTheFailoverIP(t *testing.T) {
 	if out := c.must("addresses"); !strings.Contains(out, "192.0.2.13\n  fw           br0     vm-fw    52:54:00:00:00:13  own   not in 10m  -\n") {
 		t.Errorf("sources of a firewall aren't counted:\n%s", out)
 	}
-	c.fails(exitNo, "no VIF of a guarded bridge may use 203.0.113.1", "addresses", "203.0.113.1")
-	c.fails(exitUsage, `"web1" is not an address or prefix`, "addresses", "web1")
+	c.fails(exit.No, "no VIF of a guarded bridge may use 203.0.113.1", "addresses", "203.0.113.1")
+	c.fails(exit.Usage, `"web1" is not an address or prefix`, "addresses", "web1")
 }
 
 // Every kind of announcement and use counts for its binding, VRRP and IPv6 included.
@@ -110,7 +112,7 @@ func TestWhatCountsAsAnnouncedAndUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			read := func() (announced, used uint64) {
-				var r addressesResult
+				var r report.Addresses
 				if err := json.Unmarshal([]byte(c.must("addresses", test.address, "-o", "json")), &r); err != nil {
 					t.Fatal(err)
 				}
@@ -160,14 +162,14 @@ func TestConflicts(t *testing.T) {
 	c.MustBridge("br1")
 	c.MustPort("br1", "other", lab.PortOptions{ExternalIDs: map[string]string{"attached-mac": "52:54:00:00:00:21", "allowed-addresses": "192.0.2.11"}})
 	c.must("guard", "br1")
-	var r addressesResult
+	var r report.Addresses
 	out := c.must("addresses", "-o", "json")
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
-	want := []addressConflict{
-		{"br0", "duplicate", []string{"192.0.2.11"}, []string{"web1", "web2"}},
-		{"br0", "overlap", []string{"198.51.100.0/24", "198.51.100.7"}, []string{"web2", "web1"}},
+	want := []report.AddressConflict{
+		{Bridge: "br0", Kind: "duplicate", Addresses: []string{"192.0.2.11"}, Ports: []string{"web1", "web2"}},
+		{Bridge: "br0", Kind: "overlap", Addresses: []string{"198.51.100.0/24", "198.51.100.7"}, Ports: []string{"web2", "web1"}},
 	}
 	if diff := cmp.Diff(want, r.Conflicts); diff != "" {
 		t.Errorf("conflicts (-want +got):\n%s", diff)

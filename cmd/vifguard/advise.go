@@ -2,39 +2,19 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/cmd/vifguard/term"
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/controller/advice"
 	"github.com/vifguard/vifguard/controller/control"
 	"github.com/vifguard/vifguard/controller/drops"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
-
-// adviseResult is the JSON output of advise. Its schema is stable.
-type adviseResult struct {
-	Since   time.Time   `json:"since"`
-	Decided bool        `json:"decided"`
-	Next    []string    `json:"next"`
-	VIFs    []adviseVIF `json:"vifs"`
-}
-
-type adviseVIF struct {
-	Bridge   string            `json:"bridge"`
-	Port     string            `json:"port"`
-	VM       string            `json:"vm,omitempty"`
-	Action   string            `json:"action"`
-	Decided  bool              `json:"decided"`
-	Drops    map[string]uint64 `json:"drops"`
-	Findings []advice.Finding  `json:"findings"`
-	Together string            `json:"together,omitempty"`
-}
 
 func newAdvise(o *options) *cobra.Command {
 	var format, socket string
@@ -77,10 +57,10 @@ Exit codes: 0 nothing is left to decide; 1 something is, or no agent answers.`,
 			if format == "json" {
 				err = output(cmd).JSON(r)
 			} else {
-				r.print(output(cmd))
+				r.Print(output(cmd))
 			}
 			if err == nil && !r.Decided {
-				err = fail(exitNo, "%s left to decide", r.left())
+				err = exit.Errorf(exit.No, "%s left to decide", r.Left())
 			}
 			return err
 		},
@@ -108,11 +88,11 @@ func askedFor(h *model.Host, names []string) ([]*asked, error) {
 		}
 		config := model.ResolveBridge(b)
 		if !config.Guarded {
-			return nil, fail(exitUsage, "bridge %s isn't guarded, so nothing of it is refused (start with: vifguard observe %s)", b.Name, b.Name)
+			return nil, exit.Errorf(exit.Usage, "bridge %s isn't guarded, so nothing of it is refused (start with: vifguard observe %s)", b.Name, b.Name)
 		}
 		if port != nil {
 			if p := model.Resolve(&config, h.Profiles, port); p.Mode == model.Trusted || p.Mode == model.Off {
-				return nil, fail(exitUsage, "%s isn't checked, so nothing of it is refused (vifguard explain %s says why)", name, name)
+				return nil, exit.Errorf(exit.Usage, "%s isn't checked, so nothing of it is refused (vifguard explain %s says why)", name, name)
 			}
 		}
 		i := slices.IndexFunc(list, func(a *asked) bool { return a.bridge == b })
@@ -132,11 +112,11 @@ func askedFor(h *model.Host, names []string) ([]*asked, error) {
 
 // noSuchName says that a name is neither a bridge nor a port.
 func noSuchName(h *model.Host, name string) error {
-	return fail(exitNotFound, "no bridge or interface %q%s (vifguard status lists the VIFs, ovs-vsctl show everything)",
-		name, didYouMean(name, append(bridgeNames(h), portNames(h)...)))
+	return exit.Errorf(exit.NotFound, "no bridge or interface %q%s (vifguard status lists the VIFs, ovs-vsctl show everything)",
+		name, exit.DidYouMean(name, append(bridgeNames(h), portNames(h)...)))
 }
 
-func (s *session) advise(names []string, socket string) (*adviseResult, error) {
+func (s *session) advise(names []string, socket string) (*report.Advice, error) {
 	list, err := askedFor(s.Host(), names)
 	if err != nil {
 		return nil, err
@@ -146,16 +126,16 @@ func (s *session) advise(names []string, socket string) (*adviseResult, error) {
 		return nil, err
 	}
 	host := s.adviceHost(&claims)
-	r := &adviseResult{Since: claims.Since, Decided: true, Next: []string{}, VIFs: []adviseVIF{}}
+	r := &report.Advice{Since: claims.Since, Decided: true, Next: []string{}, VIFs: []report.AdviceVIF{}}
 	for _, a := range list {
 		in := s.inspect(a.bridge, a.ports...)
 		if in.Switch != nil {
 			return nil, in.Switch
 		}
-		var vifs []adviseVIF
+		var vifs []report.AdviceVIF
 		for i := range in.Ports {
 			p := &in.Ports[i]
-			if isVIF(p) && p.Policy.Mode != model.Off {
+			if p.IsVIF() && p.Policy.Mode != model.Off {
 				vifs = append(vifs, adviseOn(host, &in, p))
 			}
 		}
@@ -168,7 +148,7 @@ func (s *session) advise(names []string, socket string) (*adviseResult, error) {
 	if !r.Decided {
 		r.Next = []string{}
 	}
-	slices.SortStableFunc(r.VIFs, func(a, b adviseVIF) int { return cmp.Compare(a.rank(), b.rank()) })
+	slices.SortStableFunc(r.VIFs, func(a, b report.AdviceVIF) int { return cmp.Compare(a.Rank(), b.Rank()) })
 	return r, nil
 }
 
@@ -196,9 +176,9 @@ func (s *session) adviceHost(claims *drops.Report) *advice.Host {
 	return advice.NewHost(all, h.Profiles)
 }
 
-func adviseOn(host *advice.Host, in *inspect.Inspection, p *inspect.PortInspection) adviseVIF {
-	status := describe(in, p)
-	v := adviseVIF{
+func adviseOn(host *advice.Host, in *inspect.Inspection, p *inspect.PortInspection) report.AdviceVIF {
+	status := report.NewStatus(in, p)
+	v := report.AdviceVIF{
 		Bridge: status.Bridge, Port: status.Port, VM: status.VM, Action: status.Action,
 		Drops: status.Drops, Findings: []advice.Finding{},
 	}
@@ -218,21 +198,9 @@ func adviseOn(host *advice.Host, in *inspect.Inspection, p *inspect.PortInspecti
 	return v
 }
 
-// rank orders VIFs: by their most important finding, then those without any.
-func (v *adviseVIF) rank() int {
-	if len(v.Findings) == 0 {
-		return len(advice.Verdicts())
-	}
-	rank := slices.Index(advice.Verdicts(), v.Findings[0].Verdict)
-	if !v.Decided { // what isn't known stands last of what is to be decided
-		rank = min(rank, slices.Index(advice.Verdicts(), advice.Unknown))
-	}
-	return rank
-}
-
 // next is how to enforce what was advised on. What is counted already would make enforce
 // refuse: noise goes on, and what was settled isn't repeated.
-func next(a *asked, vifs []adviseVIF) []string {
+func next(a *asked, vifs []report.AdviceVIF) []string {
 	var observed []string
 	flag := ""
 	for i := range vifs {
@@ -260,109 +228,4 @@ func next(a *asked, vifs []adviseVIF) []string {
 		observed[i] = advice.Quote(observed[i])
 	}
 	return []string{"vifguard enforce " + strings.Join(observed, " ") + flag}
-}
-
-// left says how many VIFs there are to decide on.
-func (r *adviseResult) left() string {
-	n := 0
-	for i := range r.VIFs {
-		if !r.VIFs[i].Decided {
-			n++
-		}
-	}
-	if n == 1 {
-		return "1 VIF is"
-	}
-	return fmt.Sprintf("%d VIFs are", n)
-}
-
-// print writes a block for each VIF with findings, and the sum.
-func (r *adviseResult) print(out *term.Writer) {
-	clean, quiet := 0, 0
-	for i := range r.VIFs {
-		v := &r.VIFs[i]
-		switch {
-		case len(v.Findings) == 0:
-			clean++
-			continue
-		case v.Decided:
-			quiet++
-		}
-		v.print(out)
-	}
-	out.Printf("VIFs: %d clean, %d with nothing to decide, %d to decide; claims since %s.\n",
-		clean, quiet, len(r.VIFs)-clean-quiet, r.Since.UTC().Format(time.RFC3339))
-	for _, command := range r.Next {
-		note := ""
-		if strings.HasSuffix(command, " 1h") {
-			note = "  (an hour from now, if nothing new comes)"
-		} else if strings.HasSuffix(command, " --force") {
-			note = "  (--force: what is counted is harmless)"
-		}
-		out.Printf("Next: %s%s\n", command, note)
-	}
-	if r.Decided && len(r.Next) == 0 && len(r.VIFs) > 0 {
-		out.Printf("Nothing is left to decide, and everything is enforced.\n")
-	}
-}
-
-const adviceIndent = "    "
-
-func (v *adviseVIF) print(out *term.Writer) {
-	head := v.Port + " on " + v.Bridge
-	if v.VM != "" {
-		head += ", VM " + v.VM
-	}
-	if text := reasonsText(v.Drops, len(v.Drops)); text != "" {
-		what := "dropped"
-		if v.Action == model.Observe.String() {
-			what = "would have been dropped"
-		}
-		head += ": " + what + ": " + text
-	}
-	out.Paragraph(term.Plain, head, "  ")
-	for _, f := range v.Findings {
-		line := "  " + string(f.Verdict) + ": " + f.What
-		if f.Samples > 0 {
-			line += fmt.Sprintf(" (%s, samples: %d)", f.Reason, f.Samples)
-		} else {
-			line += fmt.Sprintf(" (%s)", f.Reason)
-		}
-		out.Styled(verdictStyle(f.Verdict), "  "+term.Wrap(term.Printable(line), out.Columns-2, adviceIndent))
-		out.Printf("\n")
-		out.Styled(term.Plain, adviceIndent+term.Wrap(term.Printable(f.Why), out.Columns-len(adviceIndent), adviceIndent)+"\n")
-		if f.Command != "" {
-			out.Styled(term.Plain, commandText(f.Command, out.Columns)+"\n")
-		}
-	}
-	if v.Together != "" {
-		out.Printf("  Commands that write the same key replace each other. For all that they allow (leave out what the\n  VIF shouldn't have):\n")
-		out.Styled(term.Plain, commandText(v.Together, out.Columns)+"\n")
-	}
-	out.Printf("\n")
-}
-
-// commandText indents a command and breaks it, if it has to be, as a shell allows.
-func commandText(command string, columns int) string {
-	parts := strings.Split(term.Printable(command), " --")
-	line, text := adviceIndent+parts[0], ""
-	for _, p := range parts[1:] {
-		if len(line)+len(" --")+len(p)+len(` \`) > columns {
-			text += line + " \\\n"
-			line = adviceIndent + "  --" + p
-		} else {
-			line += " --" + p
-		}
-	}
-	return text + line
-}
-
-func verdictStyle(v advice.Verdict) term.Style {
-	switch v {
-	case advice.Suspicious:
-		return term.Red
-	case advice.Decide, advice.Allow, advice.Unknown:
-		return term.Yellow
-	}
-	return term.Plain
 }

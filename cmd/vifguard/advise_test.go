@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/advice"
 	"github.com/vifguard/vifguard/controller/control"
@@ -91,7 +93,7 @@ func TestAdviseAndObey(t *testing.T) {
 	seen(good)
 	seen(bad)
 
-	out := c.fails(exitNo, "1 VIF is left to decide", "advise", "br0", "--control", c.control())
+	out := c.fails(exit.No, "1 VIF is left to decide", "advise", "br0", "--control", c.control())
 	for _, want := range []string{
 		"tap1 on br0, VM 6f1c6a3e-2f7b-4c53-9f0e-0d6b8f9f7a11: would have been dropped: ",
 		"suspicious: sent with the MAC 52:54:00:00:00:02", "It is the MAC of tap2 (VM web2)", "It is owned by tap2 (VM web2).",
@@ -131,8 +133,8 @@ func TestAdviseAndObey(t *testing.T) {
 	}
 
 	// Enforced VIFs get advice too, and what was corrected is settled.
-	var r adviseResult
-	text := c.fails(exitNo, "1 VIF is left to decide", "advise", "tap1", "-o", "json", "--control", c.control())
+	var r report.Advice
+	text := c.fails(exit.No, "1 VIF is left to decide", "advise", "tap1", "-o", "json", "--control", c.control())
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -153,19 +155,19 @@ func TestAdviseAndObey(t *testing.T) {
 
 func TestAdviseRefuses(t *testing.T) {
 	c := newConsole(t)
-	c.fails(exitUsage, "an argument is missing", "advise")
-	c.fails(exitNotFound, `no bridge or interface "br9"; did you mean br0?`, "advise", "br9")
-	c.fails(exitUsage, "bridge br0 isn't guarded, so nothing of it is refused (start with: vifguard observe br0)", "advise", "tap1")
+	c.fails(exit.Usage, "an argument is missing", "advise")
+	c.fails(exit.NotFound, `no bridge or interface "br9"; did you mean br0?`, "advise", "br9")
+	c.fails(exit.Usage, "bridge br0 isn't guarded, so nothing of it is refused (start with: vifguard observe br0)", "advise", "tap1")
 	c.must("observe", "br0")
-	c.fails(exitUsage, "eth0 isn't checked", "advise", "eth0")
-	c.fails(exitUsage, `-o: "xml" is not a format`, "advise", "br0", "-o", "xml")
-	c.fails(exitNo, "no agent answers at "+c.control(), "advise", "br0", "--control", c.control())
+	c.fails(exit.Usage, "eth0 isn't checked", "advise", "eth0")
+	c.fails(exit.Usage, `-o: "xml" is not a format`, "advise", "br0", "-o", "xml")
+	c.fails(exit.No, "no agent answers at "+c.control(), "advise", "br0", "--control", c.control())
 }
 
 // The next step is a command that enforce won't refuse for what advise has explained.
 func TestAdviseNext(t *testing.T) {
-	vif := func(port, action string, verdicts ...advice.Verdict) adviseVIF {
-		v := adviseVIF{Bridge: "br0", Port: port, Action: action, Decided: true}
+	vif := func(port, action string, verdicts ...advice.Verdict) report.AdviceVIF {
+		v := report.AdviceVIF{Bridge: "br0", Port: port, Action: action, Decided: true}
 		for _, verdict := range verdicts {
 			v.Findings = append(v.Findings, advice.Finding{Verdict: verdict})
 		}
@@ -173,13 +175,13 @@ func TestAdviseNext(t *testing.T) {
 	}
 	bridge, ports := &asked{bridge: &model.Bridge{Name: "br0"}}, &asked{bridge: &model.Bridge{Name: "br0"}, ports: []*model.Interface{{}}}
 	for want, got := range map[string][]string{
-		"":                                 next(bridge, []adviseVIF{vif("a", "enforce", advice.Harmless)}),
-		"vifguard enforce br0":             next(bridge, []adviseVIF{vif("a", "observe"), vif("b", "enforce", advice.Settled)}),
-		"vifguard enforce br0 --since 1h":  next(bridge, []adviseVIF{vif("a", "observe", advice.Settled), vif("b", "observe")}),
-		"vifguard enforce br0 --force":     next(bridge, []adviseVIF{vif("a", "observe", advice.Settled, advice.Harmless)}),
-		"vifguard enforce a 'b c'":         next(ports, []adviseVIF{vif("a", "observe"), vif("b c", "observe")}),
-		"vifguard enforce 'x;y' --force":   next(ports, []adviseVIF{vif("x;y", "observe", advice.Harmless), vif("z", "enforce")}),
-		"vifguard enforce only --since 1h": next(ports, []adviseVIF{vif("only", "observe", advice.Settled)}),
+		"":                                 next(bridge, []report.AdviceVIF{vif("a", "enforce", advice.Harmless)}),
+		"vifguard enforce br0":             next(bridge, []report.AdviceVIF{vif("a", "observe"), vif("b", "enforce", advice.Settled)}),
+		"vifguard enforce br0 --since 1h":  next(bridge, []report.AdviceVIF{vif("a", "observe", advice.Settled), vif("b", "observe")}),
+		"vifguard enforce br0 --force":     next(bridge, []report.AdviceVIF{vif("a", "observe", advice.Settled, advice.Harmless)}),
+		"vifguard enforce a 'b c'":         next(ports, []report.AdviceVIF{vif("a", "observe"), vif("b c", "observe")}),
+		"vifguard enforce 'x;y' --force":   next(ports, []report.AdviceVIF{vif("x;y", "observe", advice.Harmless), vif("z", "enforce")}),
+		"vifguard enforce only --since 1h": next(ports, []report.AdviceVIF{vif("only", "observe", advice.Settled)}),
 	} {
 		if strings.Join(got, "\n") != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
@@ -84,7 +85,7 @@ func (c *console) awaitState(port, state string) {
 func TestOperatorsDay(t *testing.T) {
 	c := newConsole(t)
 	if out := c.must("status"); !strings.Contains(out, "no bridge is guarded") {
-		t.Errorf("status of an unguarded host: %s", out)
+		t.Errorf("status of an report.Unguarded host: %s", out)
 	}
 	if out := c.must("guard", "br0"); !strings.Contains(out, "1 VIFs are checked, 0 have checks off, 0 ports are blocked, 2 are trusted.") {
 		t.Errorf("guard: %s", out)
@@ -109,7 +110,7 @@ func TestOperatorsDay(t *testing.T) {
 	if !regexp.MustCompile(`br0 +tap1 +6f1c6a3e-2f7…? +enforced +mac,arp,ip +\S.* +ip 1 +-`).MatchString(table) {
 		t.Errorf("status:\n%s", table)
 	}
-	var list []vifStatus
+	var list []report.Status
 	if err := json.Unmarshal([]byte(c.must("status", "-o", "json", "tap1")), &list); err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +244,7 @@ func TestTrace(t *testing.T) {
 	spoofed := lab.ARPRequest(lab.MustMAC("52:54:00:00:00:01"), netip.MustParseAddr("192.0.2.5"), netip.MustParseAddr("192.0.2.9"))
 	cut := spoofed[:20]
 
-	var results []traceResult
+	var results []report.Trace
 	if err := json.Unmarshal([]byte(c.must("trace", "-o", "json", "tap1", hex.EncodeToString(own))), &results); err != nil {
 		t.Fatal(err)
 	}

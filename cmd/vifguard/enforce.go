@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
@@ -76,7 +78,7 @@ func (s *session) enforce(out *term.Writer, names []string, since time.Duration,
 	}
 	switch {
 	case len(objections) > 0 && !force:
-		return fail(exitNo, "nothing written: enforce would hurt the above; see vifguard explain PORT and trace, correct the metadata, and use --since, or --force")
+		return exit.Errorf(exit.No, "nothing written: enforce would hurt the above; see vifguard explain PORT and trace, correct the metadata, and use --since, or --force")
 	case dryRun:
 		out.Printf("Nothing written (--dry-run).\n")
 		return nil
@@ -130,20 +132,20 @@ func (e *evidence) against(t *turn, profiles map[string]string, since time.Durat
 		case row.OFPort == 0: // it has sent nothing yet
 		case !p.InForce:
 			lines = append(lines, who+": isn't observed yet, the switch has other flows (is the agent running?)")
-		case dropsText(p.Drops, len(p.Drops)) != "":
+		case report.DropsText(p.Drops, len(p.Drops)) != "":
 			ago, known := e.last[row.UUID]
 			if known && since > 0 && ago > since {
 				continue
 			}
-			line := fmt.Sprintf("%s: would have been dropped: %s", who, dropsText(p.Drops, len(p.Drops)))
+			line := fmt.Sprintf("%s: would have been dropped: %s", who, report.DropsText(p.Drops, len(p.Drops)))
 			if known {
-				line += ", last " + roughly(int64(ago/time.Second)) + " ago"
+				line += ", last " + report.Roughly(int64(ago/time.Second)) + " ago"
 			}
 			lines = append(lines, line)
 		}
 	}
 	if len(lines) > 0 && since > 0 && e.noTime != nil {
-		lines = append(lines, fmt.Sprintf("--since has no effect: %v", explainTimes(t.bridge.Name, "", e.noTime)))
+		lines = append(lines, fmt.Sprintf("--since has no effect: %v", exit.Times(t.bridge.Name, "", e.noTime)))
 	}
 	return lines
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -31,21 +32,21 @@ func TestErrorsOfTheConnection(t *testing.T) {
 		root := newRoot(t.Output(), io.Discard)
 		root.SetArgs(args)
 		err := root.ExecuteContext(t.Context())
-		if exitCode(err) != code || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("vifguard %s: exit code %d, %q; want %d and a line that says %q", strings.Join(args, " "), exitCode(err), err, code, say)
+		if exit.Code(err) != code || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("vifguard %s: exit code %d, %q; want %d and a line that says %q", strings.Join(args, " "), exit.Code(err), err, code, say)
 		}
 	}
-	try(exitNoSwitch, "there is no socket "+file("none"), "--ovsdb", "unix:"+file("none"), "status")
-	try(exitNoSwitch, "nobody listens at unix:"+file("file"), "--ovsdb", "unix:"+file("file"), "status")
-	try(exitNoSwitch, "isn't an OVSDB server", "--ovsdb", "unix:"+file("br0.mgmt"), "status")
-	try(exitNoSwitch, "isn't an OVSDB server", "--ovsdb", "unix:"+file("vswitchd.ctl"), "status")
-	try(exitUsage, "--ovsdb: OVSDB endpoint", "--ovsdb", "/run/db.sock", "--rundir", c.Dir, "status")
-	try(exitUsage, "is not a unix socket", "--ovsdb", "tcp:127.0.0.1:6640", "status")
+	try(exit.NoSwitch, "there is no socket "+file("none"), "--ovsdb", "unix:"+file("none"), "status")
+	try(exit.NoSwitch, "nobody listens at unix:"+file("file"), "--ovsdb", "unix:"+file("file"), "status")
+	try(exit.NoSwitch, "isn't an OVSDB server", "--ovsdb", "unix:"+file("br0.mgmt"), "status")
+	try(exit.NoSwitch, "isn't an OVSDB server", "--ovsdb", "unix:"+file("vswitchd.ctl"), "status")
+	try(exit.Usage, "--ovsdb: OVSDB endpoint", "--ovsdb", "/run/db.sock", "--rundir", c.Dir, "status")
+	try(exit.Usage, "is not a unix socket", "--ovsdb", "tcp:127.0.0.1:6640", "status")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err = (&options{endpoint: "unix:" + file("silent")}).open(ctx)
-	if exitCode(err) != exitTimeout || !strings.Contains(err.Error(), "accepts connections but doesn't answer in time") {
-		t.Errorf("a server that says nothing: exit code %d, %v", exitCode(err), err)
+	if exit.Code(err) != exit.Timeout || !strings.Contains(err.Error(), "accepts connections but doesn't answer in time") {
+		t.Errorf("a server that says nothing: exit code %d, %v", exit.Code(err), err)
 	}
 }
 
@@ -53,23 +54,23 @@ func TestErrorsOfTheSwitch(t *testing.T) {
 	c := newConsole(t)
 	c.must("guard", "br0")
 	frame := "ffffffffffff5254000000010806000108000604000152540000000100000000000000000000c0000201"
-	c.fails(exitNoSwitch, "there is no socket /nonexistent/br0.mgmt: ovs-vswitchd isn't running", "trace", "tap1", frame, "--rundir", "/nonexistent")
+	c.fails(exit.NoSwitch, "there is no socket /nonexistent/br0.mgmt: ovs-vswitchd isn't running", "trace", "tap1", frame, "--rundir", "/nonexistent")
 	c.MustRun(c.KillVswitchd)
-	c.fails(exitNoSwitch, "nobody listens at "+c.Dir+"/br0.mgmt", "trace", "tap1", frame)
+	c.fails(exit.NoSwitch, "nobody listens at "+c.Dir+"/br0.mgmt", "trace", "tap1", frame)
 }
 
 // Codes of errors that carry no sentence of their own.
 func TestExitCodes(t *testing.T) {
 	for want, err := range map[int]error{
-		0: nil, exitInterrupted: context.Canceled, exitTimeout: context.DeadlineExceeded,
-		exitPermission: &os.PathError{Op: "open", Path: "/x", Err: syscall.EACCES}, exitNo: os.ErrInvalid,
+		0: nil, exit.Interrupted: context.Canceled, exit.Timeout: context.DeadlineExceeded,
+		exit.Permission: &os.PathError{Op: "open", Path: "/x", Err: syscall.EACCES}, exit.No: os.ErrInvalid,
 	} {
-		if got := exitCode(err); got != want {
+		if got := exit.Code(err); got != want {
 			t.Errorf("%v: exit code %d, want %d", err, got, want)
 		}
 	}
-	denied := explainDial("unix:/run/db.sock", &os.PathError{Op: "dial", Path: "/run/db.sock", Err: syscall.EACCES})
-	if exitCode(denied) != exitPermission || !strings.Contains(denied.Error(), "run vifguard as root") {
+	denied := exit.Dial("unix:/run/db.sock", &os.PathError{Op: "dial", Path: "/run/db.sock", Err: syscall.EACCES})
+	if exit.Code(denied) != exit.Permission || !strings.Contains(denied.Error(), "run vifguard as root") {
 		t.Errorf("denied: %v", denied)
 	}
 	for _, code := range []string{"  0 ", "  1 ", "  2 ", "  3 ", "  4 ", "  5 ", "  6 ", "  7 "} {
@@ -86,34 +87,16 @@ func TestUnknownNames(t *testing.T) {
 	c.MustPort("br0", "vnet12", lab.PortOptions{})
 	c.must("guard", "br0")
 	c.MustVsctl("set", "Open_vSwitch", ".", "external_ids:port-security-profile-firewall=checks=mac,arp")
-	c.fails(exitNotFound, `no interface "tpa1" on any bridge; did you mean tap1? (vifguard status lists`, "explain", "tpa1")
-	c.fails(exitNotFound, `did you mean vnet12?`, "status", "vnet")
-	c.fails(exitNotFound, `no interface "zzz" on any bridge (vifguard status lists the VIFs, ovs-vsctl show all ports)`, "explain", "zzz")
-	c.fails(exitNotFound, `no bridge "br-pub" (there are: br-public, br0); did you mean br-public?`, "guard", "br-pub")
-	c.fails(exitNotFound, `no bridge "tap1": it is a port of bridge br0`, "release", "tap1")
-	c.fails(exitUsage, `"firewal" is unknown`, "set", "tap1", "--profile", "firewal")
-	c.fails(exitUsage, `(there are: firewall); did you mean firewall?`, "set", "tap1", "--profile", "firewal")
-	c.fails(exitUsage, `"stauts" is not a command; did you mean status?`, "stauts")
-	c.fails(exitUsage, `unknown flag: --check (did you mean --checks?)`, "set", "tap1", "--check", "mac")
-	c.fails(exitUsage, "usage: vifguard explain PORT\nSee: vifguard explain --help", "explain")
-	c.fails(exitUsage, `version takes no arguments, but got "now"`, "version", "now")
-	c.fails(exitUsage, `status: too many arguments from "b" on`, "status", "a", "b")
-}
-
-func TestNearest(t *testing.T) {
-	for _, test := range []struct{ name, candidates, want string }{
-		{"tap1", "tap1 tap2", "tap1"},
-		{"tpa1", "tap2 tap1", "tap1"},
-		{"TAP1", "tap1", "tap1"},
-		{"br", "br0 eth0", "br0"},
-		{"br-public-long", "br-public br0", "br-public"},
-		{"x", "tap1 tap2", ""},
-		{"", "tap1", ""},
-		{"eth0", "", ""},
-		{"uplink", "tap1 eth0", ""},
-	} {
-		if got := nearest(test.name, strings.Fields(test.candidates)); got != test.want {
-			t.Errorf("nearest to %q of %q: %q, want %q", test.name, test.candidates, got, test.want)
-		}
-	}
+	c.fails(exit.NotFound, `no interface "tpa1" on any bridge; did you mean tap1? (vifguard status lists`, "explain", "tpa1")
+	c.fails(exit.NotFound, `did you mean vnet12?`, "status", "vnet")
+	c.fails(exit.NotFound, `no interface "zzz" on any bridge (vifguard status lists the VIFs, ovs-vsctl show all ports)`, "explain", "zzz")
+	c.fails(exit.NotFound, `no bridge "br-pub" (there are: br-public, br0); did you mean br-public?`, "guard", "br-pub")
+	c.fails(exit.NotFound, `no bridge "tap1": it is a port of bridge br0`, "release", "tap1")
+	c.fails(exit.Usage, `"firewal" is unknown`, "set", "tap1", "--profile", "firewal")
+	c.fails(exit.Usage, `(there are: firewall); did you mean firewall?`, "set", "tap1", "--profile", "firewal")
+	c.fails(exit.Usage, `"stauts" is not a command; did you mean status?`, "stauts")
+	c.fails(exit.Usage, `unknown flag: --check (did you mean --checks?)`, "set", "tap1", "--check", "mac")
+	c.fails(exit.Usage, "usage: vifguard explain PORT\nSee: vifguard explain --help", "explain")
+	c.fails(exit.Usage, `version takes no arguments, but got "now"`, "version", "now")
+	c.fails(exit.Usage, `status: too many arguments from "b" on`, "status", "a", "b")
 }

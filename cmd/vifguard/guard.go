@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
@@ -60,7 +61,7 @@ other.
 
 func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, secure, force bool) error {
 	if set[model.KeyChecks] == "off" {
-		return fail(exitUsage, "--checks: off would leave the bridge unguarded (to stop guarding it: vifguard release %s)", name)
+		return exit.Errorf(exit.Usage, "--checks: off would leave the bridge report.Unguarded (to stop guarding it: vifguard release %s)", name)
 	}
 	s, err := o.open(cmd.Context())
 	if err != nil {
@@ -78,7 +79,7 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, 
 	after.ExternalIDs = merged(b.ExternalIDs, set, nil)
 	config := model.ResolveBridge(&after)
 	if len(config.Problems) > 0 {
-		return fail(exitUsage, "nothing written: %v", config.Problems.Refused())
+		return exit.Errorf(exit.Usage, "nothing written: %v", config.Problems.Refused())
 	}
 	edit := ovsdb.Edit{Table: ovsdb.TableBridge, UUID: b.UUID, Set: set}
 	if secure {
@@ -187,8 +188,8 @@ func (o *options) release(cmd *cobra.Command, name string) error {
 	// second finds none.
 	n, err := inspect.Release(s.ctx, s.runDir, name)
 	if err != nil {
-		err = explainSwitch(name, s.runDir, err)
-		return fail(exitCode(err), "%s is opted out, but its flows couldn't be removed (a running agent removes them once it can): %w", name, err)
+		err = exit.Switch(name, s.runDir, err)
+		return exit.Errorf(exit.Code(err), "%s is opted out, but its flows couldn't be removed (a running agent removes them once it can): %w", name, err)
 	}
 	if del, mode := model.BridgeLeftovers(b); len(del) > 0 {
 		if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableBridge, UUID: b.UUID, Delete: del, FailMode: mode}}); err != nil {

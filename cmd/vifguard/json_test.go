@@ -11,20 +11,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/controller/drops"
 )
 
 // documented are the JSON outputs, by command.
 func documented() map[string]any {
 	return map[string]any{
-		"status":    []vifStatus{},
-		"explain":   explanation{},
-		"trace":     []traceResult{},
-		"verify":    []verifyResult{},
-		"addresses": addressesResult{},
-		"advise":    adviseResult{},
+		"status":    []report.Status{},
+		"explain":   report.Explanation{},
+		"trace":     []report.Trace{},
+		"verify":    []report.Verification{},
+		"addresses": report.Addresses{},
+		"advise":    report.Advice{},
 		"drops":     drops.Event{},
-		"wait":      waitResult{},
+		"wait":      report.Wait{},
 		"version":   versionResult{},
 	}
 }
@@ -80,7 +81,7 @@ func fieldsOf(t reflect.Type, path string) []string {
 		if !f.IsExported() {
 			continue
 		}
-		if f.Type == reflect.TypeFor[policyParts]() {
+		if f.Type == reflect.TypeFor[report.PolicyParts]() {
 			fields = append(fields, partFields()...)
 			continue
 		}
@@ -99,7 +100,7 @@ func fieldsOf(t reflect.Type, path string) []string {
 // partFields are the fields that explain writes for the parts of a policy.
 func partFields() []string {
 	var fields []string
-	for _, part := range noParts() {
+	for _, part := range report.NoParts() {
 		value, from := "string", "optional string"
 		if part.Key.Optional {
 			value = "optional string"

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
 )
 
@@ -27,15 +28,12 @@ func main() {
 // execute runs a command line, prints why it failed, and returns the exit code.
 func execute(ctx context.Context, root *cobra.Command) int {
 	err := root.ExecuteContext(ctx)
-	var c *coded
-	switch {
-	case errors.As(err, &c) && c.usage != "":
-		remark(root, "%s", c.text)
-		fmt.Fprintln(root.ErrOrStderr(), strings.TrimPrefix(c.usage, "\n"))
-	case err != nil:
-		remark(root, "%v", err)
+	if err != nil {
+		sentence, usage := exit.Lines(err)
+		remark(root, "%v", errors.New(sentence))
+		fmt.Fprint(root.ErrOrStderr(), usage)
 	}
-	return exitCode(err)
+	return exit.Code(err)
 }
 
 // options are the flags that every command has.
@@ -57,7 +55,7 @@ sources. Every check can be lifted per VIF.
 "vifguard run" is the agent. The other commands read and write the same keys in
 OVSDB that the agent works from, and also work while it is down.
 
-` + exitHelp,
+` + exit.Help,
 		Example: `  vifguard guard br0                                  opt a bridge in
   vifguard set tap1 --mac 52:54:00:12:34:56 --address 192.0.2.10
   vifguard status                                     one line a VIF
@@ -70,7 +68,7 @@ OVSDB that the agent works from, and also work while it is down.
 			if len(args) == 0 {
 				return nil
 			}
-			return usageError(cmd, "%q is not a command%s", args[0], didYouMean(args[0], commandNames(cmd)))
+			return usageError(cmd, "%q is not a command%s", args[0], exit.DidYouMean(args[0], commandNames(cmd)))
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

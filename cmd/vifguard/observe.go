@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -78,7 +80,7 @@ func (t *turn) prepare() error {
 	t.after = &after
 	if t.port != nil {
 		if !t.port.IsVIF() {
-			return fail(exitUsage, "%s has no key of vifguard, so it is trusted; an action alone would make it a VIF without a MAC (say what it may be first: vifguard set %s --mac ...)",
+			return exit.Errorf(exit.Usage, "%s has no key of vifguard, so it is trusted; an action alone would make it a VIF without a MAC (say what it may be first: vifguard set %s --mac ...)",
 				t.port.Name, t.port.Name)
 		}
 		row := *t.port
@@ -88,14 +90,14 @@ func (t *turn) prepare() error {
 	}
 	if !model.ResolveBridge(t.bridge).Guarded {
 		if t.action == model.Enforce {
-			return fail(exitUsage, "bridge %s isn't guarded (look first: vifguard observe %s; or enforce at once: vifguard guard %s)",
+			return exit.Errorf(exit.Usage, "bridge %s isn't guarded (look first: vifguard observe %s; or enforce at once: vifguard guard %s)",
 				t.bridge.Name, t.bridge.Name, t.bridge.Name)
 		}
 		t.set[model.KeyChecks] = "auto"
 	}
 	after.ExternalIDs = merged(t.bridge.ExternalIDs, t.set, nil)
 	if config := model.ResolveBridge(&after); len(config.Problems) > 0 {
-		return fail(exitUsage, "nothing written: bridge %s: %v", t.bridge.Name, config.Problems.Refused())
+		return exit.Errorf(exit.Usage, "nothing written: bridge %s: %v", t.bridge.Name, config.Problems.Refused())
 	}
 	return nil
 }
@@ -119,7 +121,7 @@ func (t *turn) describe(out *term.Writer, profiles map[string]string) {
 	config := model.ResolveBridge(t.after)
 	if t.port != nil {
 		p := model.Resolve(&config, profiles, t.after.Interfaces[0])
-		out.Printf("%s: %s\n", t.port.Name, verdict(&p))
+		out.Printf("%s: %s\n", t.port.Name, report.Verdict(&p))
 		if !config.Guarded {
 			out.Printf("Bridge %s isn't guarded, so nothing is checked (start with: vifguard observe %s)\n", t.bridge.Name, t.bridge.Name)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
@@ -30,10 +31,10 @@ func TestAdoptABridge(t *testing.T) {
 			t.Errorf("observe doesn't say %q:\n%s", want, out)
 		}
 	}
-	if out := c.fails(exitNo, "nothing written", "enforce", "br0"); !strings.Contains(out, "good: isn't observed yet, the switch has other flows (is the agent running?)") {
+	if out := c.fails(exit.No, "nothing written", "enforce", "br0"); !strings.Contains(out, "good: isn't observed yet, the switch has other flows (is the agent running?)") {
 		t.Errorf("enforce before the agent observed:\n%s", out)
 	}
-	if out := c.fails(exitNo, "nothing written", "enforce", "br0", "bad"); strings.Count(out, "bad: isn't observed yet") != 1 {
+	if out := c.fails(exit.No, "nothing written", "enforce", "br0", "bad"); strings.Count(out, "bad: isn't observed yet") != 1 {
 		t.Errorf("enforce of a bridge and one of its ports doesn't list the port once:\n%s", out)
 	}
 	stop := c.agent()
@@ -52,18 +53,18 @@ func TestAdoptABridge(t *testing.T) {
 		t.Error("a frame of an observed VIF was dropped")
 	}
 	c.MustPurge()
-	out = c.fails(exitNo, "nothing written: enforce would hurt the above", "enforce", "br0")
+	out = c.fails(exit.No, "nothing written: enforce would hurt the above", "enforce", "br0")
 	if !strings.Contains(out, "bad: would have been dropped: arp 1, last 0s ago\n") || strings.Contains(out, "good") || strings.Contains(out, "strict") {
 		t.Errorf("enforce with a violation:\n%s", out)
 	}
 	if ids := c.MustVsctl("get", "Bridge", "br0", "external_ids:port-security-action"); !strings.Contains(ids, "observe") {
 		t.Errorf("a refused enforce wrote %s", ids)
 	}
-	c.fails(exitNo, "nothing written", "enforce", "bad")
+	c.fails(exit.No, "nothing written", "enforce", "bad")
 	c.must("enforce", "good")
 	c.MustAppctl("time/stop")
 	c.MustAppctl("time/warp", "7200000")
-	c.fails(exitNo, "nothing written", "enforce", "bad", "--since", "3h")
+	c.fails(exit.No, "nothing written", "enforce", "bad", "--since", "3h")
 	if out := c.must("enforce", "bad", "--since", "1h", "--dry-run"); out != "Nothing written (--dry-run).\n" {
 		t.Errorf("--dry-run: %q", out)
 	}
@@ -99,13 +100,13 @@ func TestBadActionOfABridge(t *testing.T) {
 
 func TestObserveAndEnforceRefuse(t *testing.T) {
 	c := newConsole(t)
-	c.fails(exitNotFound, `no bridge or interface "br9"; did you mean br0?`, "observe", "br9")
-	c.fails(exitNotFound, `no bridge or interface "zzz"`, "observe", "tap1", "zzz")
-	c.fails(exitUsage, "bridge br0 isn't guarded (look first: vifguard observe br0", "enforce", "br0")
-	c.fails(exitUsage, "eth0 has no key of vifguard, so it is trusted", "enforce", "eth0")
-	c.fails(exitUsage, "eth0 has no key of vifguard", "observe", "eth0")
-	c.fails(exitUsage, "lies in the future", "enforce", "tap1", "--since", "-1h")
-	c.fails(exitUsage, "an argument is missing", "observe")
+	c.fails(exit.NotFound, `no bridge or interface "br9"; did you mean br0?`, "observe", "br9")
+	c.fails(exit.NotFound, `no bridge or interface "zzz"`, "observe", "tap1", "zzz")
+	c.fails(exit.Usage, "bridge br0 isn't guarded (look first: vifguard observe br0", "enforce", "br0")
+	c.fails(exit.Usage, "eth0 has no key of vifguard, so it is trusted", "enforce", "eth0")
+	c.fails(exit.Usage, "eth0 has no key of vifguard", "observe", "eth0")
+	c.fails(exit.Usage, "lies in the future", "enforce", "tap1", "--since", "-1h")
+	c.fails(exit.Usage, "an argument is missing", "observe")
 	if ids := c.MustIDs("tap1"); ids[model.KeyAction] != "" {
 		t.Errorf("written though another name was wrong: %v", ids)
 	}
@@ -114,7 +115,7 @@ func TestObserveAndEnforceRefuse(t *testing.T) {
 	}
 	c.must("guard", "br0")
 	c.MustRun(c.KillVswitchd)
-	if out := c.fails(exitNo, "nothing written", "enforce", "tap1"); !strings.Contains(out, "the counters can't be read: bridge br0: nobody listens") {
+	if out := c.fails(exit.No, "nothing written", "enforce", "tap1"); !strings.Contains(out, "the counters can't be read: bridge br0: nobody listens") {
 		t.Errorf("enforce without a switch:\n%s", out)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
@@ -92,7 +93,7 @@ func TestWaitAsksTheSwitchSeldom(t *testing.T) {
 		c.MustSetIDs("eth0", map[string]string{"other": strconv.Itoa(i)})
 		time.Sleep(10 * time.Millisecond)
 	}
-	if _, err := end(); exitCode(err) != exitTimeout {
+	if _, err := end(); exit.Code(err) != exit.Timeout {
 		t.Errorf("wait: %v", err)
 	}
 	if asked := (messages() - before) / once; asked < 2 || asked > 12 {

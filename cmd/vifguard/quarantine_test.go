@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -14,7 +15,7 @@ import (
 func TestQuarantine(t *testing.T) {
 	c := newConsole(t)
 	c.must("guard", "br0", "--flood", "500")
-	c.fails(exitUsage, `port-security-flood: "much" is not valid (want off, or how many refused frames a second lead to quarantine, 1 to 1000000)`, "set", "tap1", "--flood", "much")
+	c.fails(exit.Usage, `port-security-flood: "much" is not valid (want off, or how many refused frames a second lead to quarantine, 1 to 1000000)`, "set", "tap1", "--flood", "much")
 	stop := c.agent()
 	defer func() { stop() }()
 	c.must("wait", "tap1")
@@ -37,7 +38,7 @@ func TestQuarantine(t *testing.T) {
 		{[]string{"status", "tap1", "-o", "json"}, []string{`"state": "quarantined"`, `"in_force": true`, `"quarantine": "10s until 20`}},
 		{[]string{"explain", "tap1"}, []string{"Now nothing it sends passes: it is " + until, "yes, the switch has exactly these flows (agent: quarantined)", "0  quarantined: too many frames a second were refused\n"}},
 		{[]string{"explain", "tap1", "--flows"}, []string{"table=0,priority=40700,hard_timeout=15,in_port=2 actions=load:0xb0000->NXM_NX_REG15[0..31],goto_table:5\n"}},
-		{[]string{"explain", "tap1", "-o", "json"}, []string{`"flood": "1"`, `"flood_from": "port-security-flood"`, `"quarantined": true`}},
+		{[]string{"explain", "tap1", "-o", "json"}, []string{`"flood": "1"`, `"flood_from": "port-security-flood"`, `->NXM_NX_REG15[0..31],goto_table:5"`, `"quarantined": true`}},
 		{[]string{"trace", "tap1", good}, []string{"dropped, reason flood: quarantined: too many frames a second were refused"}},
 		{[]string{"verify"}, []string{"br0: agrees"}},
 		{[]string{"wait", "tap1", "--state", "quarantined"}, []string{"tap1 on bridge br0: quarantined, checks mac,arp,ip, seq 1"}},
@@ -50,7 +51,7 @@ func TestQuarantine(t *testing.T) {
 		}
 	}
 	c.must("set", "tap1", "--address", "192.0.2.1,192.0.2.2", "--seq", "2")
-	c.fails(exitBlocked, "tap1 is "+until, "wait", "tap1", "--seq", "2")
+	c.fails(exit.Blocked, "tap1 is "+until, "wait", "tap1", "--seq", "2")
 
 	c.must("unset", "tap1", "--flood")
 	c.must("set", "tap1", "--seq", "3")
@@ -66,11 +67,11 @@ func TestQuarantine(t *testing.T) {
 
 	// Flows of a quarantine that the agent's report doesn't know of.
 	c.MustOfctl("-O", "OpenFlow13", "add-flow", "br0", "cookie=0x"+cookieOf(c, "tap1")+",table=0,priority=40700,hard_timeout=60,in_port=2 actions=load:0xb0000->NXM_NX_REG15[0..31],goto_table:5")
-	out := c.fails(exitNo, "differ", "verify")
+	out := c.fails(exit.No, "differ", "verify")
 	if !strings.Contains(out, "- vifguard-state=quarantined\n") || !strings.Contains(out, "+ vifguard-state=enforced\n") {
 		t.Errorf("verify without the agent: %s", out)
 	}
-	c.fails(exitTimeout, "waits for the agent to report that a quarantine has begun or ended", "wait", "tap1", "--timeout", "50ms")
+	c.fails(exit.Timeout, "waits for the agent to report that a quarantine has begun or ended", "wait", "tap1", "--timeout", "50ms")
 }
 
 // cookieOf returns the cookie, in hexadecimal, of a VIF's flows that count nothing.

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -106,7 +108,7 @@ func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, d
 	config := model.ResolveBridge(b)
 	policy := model.Resolve(&config, host.Profiles, &after)
 	if bad := caused(policy.Problems, set); len(bad) > 0 {
-		return fail(exitUsage, "nothing written: %v%s", bad.Refused(), profileHint(bad, host.Profiles))
+		return exit.Errorf(exit.Usage, "nothing written: %v%s", bad.Refused(), profileHint(bad, host.Profiles))
 	}
 	if _, err := s.Apply(s.ctx, []ovsdb.Edit{{Table: ovsdb.TableInterface, UUID: row.UUID, Set: set, Delete: del}}); err != nil {
 		return err
@@ -124,7 +126,7 @@ func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, d
 		out.Printf("Bridge %s isn't guarded, so nothing is enforced (opt it in with: vifguard guard %s)\n", b.Name, b.Name)
 		return nil
 	}
-	out.Styled(term.Plain, verdict(&policy)+"\n")
+	out.Styled(term.Plain, report.Verdict(&policy)+"\n")
 	for _, p := range policy.Problems {
 		out.Printf("still wrong: %v\n", p)
 	}
@@ -142,7 +144,7 @@ func profileHint(bad model.Problems, profiles map[string]string) string {
 			return "; this host has none"
 		}
 		names := sortedKeys(profiles)
-		return fmt.Sprintf(" (there are: %s)%s", strings.Join(names, ", "), didYouMean(p.Value, names))
+		return fmt.Sprintf(" (there are: %s)%s", strings.Join(names, ", "), exit.DidYouMean(p.Value, names))
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -197,7 +198,7 @@ func TestTopOnATerminal(t *testing.T) {
 
 func TestTopRefuses(t *testing.T) {
 	c := newConsole(t)
-	c.fails(exitUsage, "top needs a terminal for input and output (use vifguard status --watch)", "top")
-	c.fails(exitUsage, "--interval: 1ms is too short", "top", "--interval", "1ms")
-	c.fails(exitUsage, "too many arguments", "top", "a", "b")
+	c.fails(exit.Usage, "top needs a terminal for input and output (use vifguard status --watch)", "top")
+	c.fails(exit.Usage, "--interval: 1ms is too short", "top", "--interval", "1ms")
+	c.fails(exit.Usage, "too many arguments", "top", "a", "b")
 }

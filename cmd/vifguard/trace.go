@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,31 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/cmd/vifguard/term"
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/controller/inspect"
-	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/model/frame"
 )
-
-// traceResult is one frame in the JSON output of trace. Its schema is stable.
-type traceResult struct {
-	Frame    string      `json:"frame"`   // hexadecimal
-	Summary  string      `json:"summary"` // what it claims
-	Problems []string    `json:"problems"`
-	Verdict  string      `json:"verdict"` // pass, drop or observe
-	Reason   string      `json:"reason,omitempty"`
-	Why      string      `json:"why"` // the rule that decided, in words
-	Output   string      `json:"output,omitempty"`
-	Steps    []traceStep `json:"steps"`
-}
-
-type traceStep struct {
-	Table uint8  `json:"table"`
-	Stage string `json:"stage"`
-	Match string `json:"match"`
-	Why   string `json:"why"`
-}
 
 func newTrace(o *options) *cobra.Command {
 	var format string
@@ -55,7 +35,7 @@ sent, and no counter changes.`,
 			}
 			frames, err := readFrames(cmd.InOrStdin(), args[1])
 			if err != nil {
-				return fail(exitUsage, "%w", err)
+				return exit.Errorf(exit.Usage, "%w", err)
 			}
 			return o.trace(cmd, args[0], frames, format)
 		},
@@ -104,20 +84,20 @@ func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format
 		return err
 	}
 	if !model.ResolveBridge(b).Guarded {
-		return fail(exitNo, "bridge %s isn't guarded: everything passes (opt it in with: vifguard guard %s)", b.Name, b.Name)
+		return exit.Errorf(exit.No, "bridge %s isn't guarded: everything passes (opt it in with: vifguard guard %s)", b.Name, b.Name)
 	}
 	in := s.inspect(b, row)
 	if in.Switch != nil {
 		return in.Switch
 	}
 	port := in.Port(row)
-	results := make([]traceResult, 0, len(frames))
+	results := make([]report.Trace, 0, len(frames))
 	for _, f := range frames {
-		r, err := s.trace(&in, port, f)
+		t, err := inspect.TraceFrame(s.ctx, &in, port, s.runDir, f)
 		if err != nil {
 			return err
 		}
-		results = append(results, r)
+		results = append(results, report.NewTrace(f, t))
 	}
 	if format == "json" {
 		return output(cmd).JSON(results)
@@ -127,61 +107,7 @@ func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format
 		if i > 0 {
 			out.Printf("\n")
 		}
-		results[i].print(out)
+		results[i].Print(out)
 	}
 	return nil
-}
-
-// trace asks the switch about one frame.
-func (s *session) trace(in *inspect.Inspection, port *inspect.PortInspection, b []byte) (traceResult, error) {
-	claims := frame.Parse(b)
-	r := traceResult{Frame: hex.EncodeToString(b), Summary: claims.String(), Problems: claims.Problems, Verdict: "drop", Steps: []traceStep{}}
-	if r.Problems == nil {
-		r.Problems = []string{}
-	}
-	t, err := inspect.TraceFrame(s.ctx, in, port, s.runDir, b)
-	if err != nil {
-		return r, err
-	}
-	r.Reason, r.Output = t.Reason.String(), t.Output
-	switch {
-	case t.Observed:
-		r.Verdict = "observe"
-	case t.Passes:
-		r.Verdict = "pass"
-	}
-	for _, step := range t.Steps {
-		why := step.Why
-		if why == "" {
-			why = "a flow of somebody else"
-		}
-		r.Steps = append(r.Steps, traceStep{Table: step.Table, Stage: step.Stage.String(), Match: string(step.Match), Why: why})
-		if step.Stage < flows.StageDrop {
-			r.Why = why // the last stage that judges decides
-		}
-	}
-	return r, nil
-}
-
-func (r *traceResult) print(out *term.Writer) {
-	out.Printf("%s\n", r.Summary)
-	for _, p := range r.Problems {
-		out.Printf("malformed: %s\n", p)
-	}
-	var t term.Table
-	for _, s := range r.Steps {
-		t.Add(fmt.Sprintf("  table %d", s.Table), s.Stage, s.Why)
-	}
-	t.Write(out)
-	switch r.Verdict {
-	case "pass":
-		out.Printf("passes: %s\n", r.Why)
-	case "observe":
-		out.Printf("would be dropped, reason %s: %s; it passes because the VIF is only observed\n", r.Reason, r.Why)
-	default:
-		out.Printf("dropped, reason %s: %s\n", orDash(r.Reason), r.Why)
-	}
-	if r.Verdict != "drop" {
-		out.Printf("the bridge then does: %s\n", orDash(r.Output))
-	}
 }

@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 )
 
 func TestVerify(t *testing.T) {
@@ -16,13 +19,13 @@ func TestVerify(t *testing.T) {
 		t.Errorf("nothing guarded: %q", out)
 	}
 	c.must("guard", "br0")
-	out := c.fails(exitNo, "1 of 2 bridges differ from what OVSDB asks for", "verify")
+	out := c.fails(exit.No, "1 of 2 bridges differ from what OVSDB asks for", "verify")
 	for _, want := range []string{`br0: differs: 1 fragments, (\d+) missing, 2 status\n`, `none of the (\d+) flows is there: is the agent \(vifguard run\) running\?\n`} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("before the agent: verify doesn't say %q:\n%s", want, out)
 		}
 	}
-	if out := c.fails(exitNo, "differ", "verify", "br0", "--all"); strings.Count(out, "  missing: ") < 60 {
+	if out := c.fails(exit.No, "differ", "verify", "br0", "--all"); strings.Count(out, "  missing: ") < 60 {
 		t.Errorf("--all:\n%s", out)
 	}
 	stop := c.agent()
@@ -32,7 +35,7 @@ func TestVerify(t *testing.T) {
 	if out := c.must("verify", "br0"); !regexp.MustCompile(`^br0: agrees, \d+ flows as OVSDB asks for, and nothing in their way\n$`).MatchString(out) {
 		t.Errorf("in force: %q", out)
 	}
-	c.fails(exitNotFound, "did you mean br0?", "verify", "br2")
+	c.fails(exit.NotFound, "did you mean br0?", "verify", "br2")
 }
 
 // Every way in which a switch can differ is found, named, and said to be whose it is.
@@ -91,7 +94,7 @@ func TestVerifyNamesEachDifference(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := c.MustOfctl("--no-stats", "dump-flows", mgmt)
 			c.MustOfctl(test.damage...)
-			out := c.fails(exitNo, "differ", "verify", "br0")
+			out := c.fails(exit.No, "differ", "verify", "br0")
 			for _, want := range test.want {
 				if !strings.Contains(out, want) {
 					t.Errorf("verify doesn't say %q:\n%s", want, out)
@@ -109,8 +112,8 @@ func TestVerifyNamesEachDifference(t *testing.T) {
 	t.Run("status", func(t *testing.T) {
 		c.MustSetIDs("tap1", map[string]string{"vifguard-state": "blocked", "vifguard-seq": "", "vifguard-error": "odd"})
 		c.MustSetIDs("eth0", map[string]string{"vifguard-state": "enforced"})
-		var results []verifyResult
-		if err := json.Unmarshal([]byte(c.fails(exitNo, "differ", "verify", "br0", "-o", "json")), &results); err != nil {
+		var results []report.Verification
+		if err := json.Unmarshal([]byte(c.fails(exit.No, "differ", "verify", "br0", "-o", "json")), &results); err != nil {
 			t.Fatal(err)
 		}
 		var got []string
@@ -125,18 +128,18 @@ func TestVerifyNamesEachDifference(t *testing.T) {
 	})
 	t.Run("bridges that can't be compared", func(t *testing.T) {
 		c.MustVsctl("set", "Bridge", "br0", "external_ids:port-security-first-table=300")
-		if out := c.fails(exitNo, "differ", "verify"); !strings.Contains(out, `unusable: port-security-first-table: "300"`) {
+		if out := c.fails(exit.No, "differ", "verify"); !strings.Contains(out, `unusable: port-security-first-table: "300"`) {
 			t.Errorf("unusable:\n%s", out)
 		}
 		c.MustVsctl("remove", "Bridge", "br0", "external_ids", "port-security", "--", "remove", "Bridge", "br0", "external_ids", "port-security-first-table",
 			"--", "set", "Bridge", "br0", "external_ids:vifguard-fail-mode=unset")
-		out := c.fails(exitNo, "differ", "verify", "--all")
+		out := c.fails(exit.No, "differ", "verify", "--all")
 		if !strings.Contains(out, "unexpected: the bridge isn't guarded") || !strings.Contains(out, "status: tap1") || !strings.Contains(out, "left on the bridge, which isn't guarded\n    + vifguard-fail-mode=unset\n") {
 			t.Errorf("no longer guarded:\n%s", out)
 		}
 		c.must("guard", "br0")
 		c.MustRun(c.KillVswitchd)
-		if out := c.fails(exitNoSwitch, "nobody listens", "verify"); !strings.Contains(out, "br0: can't be read\n") {
+		if out := c.fails(exit.NoSwitch, "nobody listens", "verify"); !strings.Contains(out, "br0: can't be read\n") {
 			t.Errorf("without ovs-vswitchd:\n%s", out)
 		}
 	})

@@ -8,22 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vifguard/vifguard/cmd/vifguard/term"
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
-
-// waitResult is the JSON output of wait. Its schema is stable.
-type waitResult struct {
-	Port    string `json:"port"`
-	Bridge  string `json:"bridge,omitempty"`
-	Settled bool   `json:"settled"`           // the policy of the metadata is in force
-	Waiting string `json:"waiting,omitempty"` // what is still missing, in words
-	State   string `json:"state,omitempty"`   // as the agent reports it, like the others
-	Checks  string `json:"checks,omitempty"`
-	Seq     string `json:"seq,omitempty"`
-	Error   string `json:"error,omitempty"`
-}
 
 // waitFor is what wait is asked for.
 type waitFor struct {
@@ -75,7 +64,7 @@ message says what it was waiting for and what the state was.`,
 					return err
 				}
 			} else if err == nil {
-				r.print(output(cmd))
+				r.Print(output(cmd))
 			}
 			return err
 		},
@@ -112,17 +101,17 @@ type waiter struct {
 	*session
 	waitFor
 	asked  model.Input // what the switch was asked about last
-	answer waitResult
+	answer report.Wait
 	again  time.Time // when it may be asked about the same again
 	pauses pauses
 }
 
-func (s *session) wait(w waitFor, timeout time.Duration) (waitResult, error) {
+func (s *session) wait(w waitFor, timeout time.Duration) (report.Wait, error) {
 	return (&waiter{session: s, waitFor: w}).wait(timeout)
 }
 
 // wait compares whenever something may have changed, and at least once.
-func (w *waiter) wait(timeout time.Duration) (waitResult, error) {
+func (w *waiter) wait(timeout time.Duration) (report.Wait, error) {
 	over := time.NewTimer(timeout)
 	defer over.Stop()
 	for {
@@ -138,7 +127,7 @@ func (w *waiter) wait(timeout time.Duration) (waitResult, error) {
 		case <-w.ctx.Done():
 			return r, w.ctx.Err()
 		case <-over.C:
-			return r, r.timedOut(timeout)
+			return r, timedOut(&r, timeout)
 		case <-w.Done():
 			return r, fmt.Errorf("wait for %s: %w any more", w.port, ovsdb.ErrNotConnected)
 		case <-w.Changed():
@@ -148,13 +137,13 @@ func (w *waiter) wait(timeout time.Duration) (waitResult, error) {
 }
 
 // compare compares a port's status, and then its flows, with what its metadata asks for.
-func (w *waiter) compare() (waitResult, error) {
+func (w *waiter) compare() (report.Wait, error) {
 	host := w.Host()
 	b, row := host.FindInterface(w.port)
 	if row == nil {
-		return w.forget(waitResult{Port: w.port, Waiting: "the port to appear on a bridge"}), nil
+		return w.forget(report.Wait{Port: w.port, Waiting: "the port to appear on a bridge"}), nil
 	}
-	r := waitResult{
+	r := report.Wait{
 		Port: w.port, Bridge: b.Name,
 		State: row.ExternalIDs[model.KeyStatusState], Checks: row.ExternalIDs[model.KeyStatusChecks],
 		Seq: row.ExternalIDs[model.KeyStatusSeq], Error: row.ExternalIDs[model.KeyStatusError],
@@ -189,23 +178,23 @@ func (w *waiter) compare() (waitResult, error) {
 }
 
 // forget returns a result for which the switch wasn't asked.
-func (w *waiter) forget(r waitResult) waitResult {
-	w.asked, w.answer = model.Input{}, waitResult{}
+func (w *waiter) forget(r report.Wait) report.Wait {
+	w.asked, w.answer = model.Input{}, report.Wait{}
 	return r
 }
 
 // settled says what it means that the port's policy is in force.
-func (w *waiter) settled(r waitResult, policy *model.Policy, row *model.Interface) (waitResult, error) {
+func (w *waiter) settled(r report.Wait, policy *model.Policy, row *model.Interface) (report.Wait, error) {
 	r.Settled = true
 	switch {
 	case slices.Contains(w.states, r.State):
 		return r, nil
 	case r.State == string(model.StateQuarantined):
-		return r, fail(exitBlocked, "%s is quarantined for %s: nothing it sends passes%s", w.port, row.ExternalIDs[model.KeyStatusFlood], r.errorText())
+		return r, exit.Errorf(exit.Blocked, "%s is quarantined for %s: nothing it sends passes%s", w.port, row.ExternalIDs[model.KeyStatusFlood], r.ErrorText())
 	case r.State == string(model.StateBlocked):
-		return r, fail(exitBlocked, "%s is blocked (%s): nothing it sends passes%s", w.port, policy.Origins.Mode, r.errorText())
+		return r, exit.Errorf(exit.Blocked, "%s is blocked (%s): nothing it sends passes%s", w.port, policy.Origins.Mode, r.ErrorText())
 	}
-	return r, fail(exitNo, "%s is %s, and not %s as asked for", w.port, r.State, strings.Join(w.states, " or "))
+	return r, exit.Errorf(exit.No, "%s is %s, and not %s as asked for", w.port, r.State, strings.Join(w.states, " or "))
 }
 
 // waiting says what of a port's status doesn't fit its metadata yet; "" when all does.
@@ -240,28 +229,10 @@ func (w *waitFor) waiting(config *model.BridgeConfig, policy *model.Policy, row 
 }
 
 // timedOut says what was waited for in vain.
-func (r *waitResult) timedOut(timeout time.Duration) error {
+func timedOut(r *report.Wait, timeout time.Duration) error {
 	text := fmt.Sprintf("timeout after %s: %s waits for %s", timeout, r.Port, r.Waiting)
 	if r.Bridge != "" {
-		text += fmt.Sprintf("; state %s, seq %s%s", orNone(r.State), orNone(r.Seq), r.errorText())
+		text += fmt.Sprintf("; state %s, seq %s%s", report.OrNone(r.State), report.OrNone(r.Seq), r.ErrorText())
 	}
-	return fail(exitTimeout, "%s", text)
-}
-
-func (r *waitResult) errorText() string {
-	if r.Error == "" {
-		return ""
-	}
-	return "; " + model.KeyStatusError + ": " + r.Error
-}
-
-func (r *waitResult) print(out *term.Writer) {
-	out.Printf("%s on bridge %s: %s", r.Port, r.Bridge, r.State)
-	if r.Checks != "" {
-		out.Printf(", checks %s", r.Checks)
-	}
-	if r.Seq != "" {
-		out.Printf(", seq %s", r.Seq)
-	}
-	out.Printf("%s\n", r.errorText())
+	return exit.Errorf(exit.Timeout, "%s", text)
 }

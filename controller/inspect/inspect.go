@@ -38,6 +38,9 @@ type PortInspection struct {
 	Quarantined bool
 }
 
+// IsVIF reports whether the port is a VIF, and not trusted.
+func (p *PortInspection) IsVIF() bool { return p.Policy.Mode != model.Trusted }
+
 // RuleInspection is a rule with its counter.
 type RuleInspection struct {
 	flows.Rule

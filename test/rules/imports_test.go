@@ -31,6 +31,22 @@ var allowed = map[string]struct {
 	"controller/bridge":         {own: []string{"controller/drops", "controller/metrics", "controller/openflow", "flows", "model"}, third: []string{"github.com/sirupsen/logrus"}},
 	"controller/agent":          {own: []string{"controller/bridge", "controller/control", "controller/drops", "controller/metrics", "controller/openflow", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
 	"cmd/vifguard/libvirt":      {own: []string{"model"}},
+	"cmd/vifguard/term":         {third: []string{"golang.org/x/sys"}},
+	"cmd/vifguard/exit":         {own: []string{"controller/openflow", "ovsdb"}},
+	"cmd/vifguard/report":       {own: []string{"cmd/vifguard/term", "controller/advice", "controller/inspect", "flows", "model", "model/frame"}},
+	"cmd/vifguard/top":          {own: []string{"cmd/vifguard/report", "cmd/vifguard/term", "controller/control", "controller/drops"}, third: []string{"golang.org/x/sys"}},
+	"cmd/vifguard/serve": {
+		own:   []string{"cmd/vifguard/term", "controller/agent", "controller/bridge", "controller/control", "controller/drops"},
+		third: []string{"github.com/coreos/go-systemd", "github.com/sirupsen/logrus"},
+	},
+	// The commands work without the agent, and link it for "vifguard run" alone.
+	"cmd/vifguard": {
+		own: []string{
+			"cmd/vifguard/exit", "cmd/vifguard/libvirt", "cmd/vifguard/report", "cmd/vifguard/serve", "cmd/vifguard/term", "cmd/vifguard/top",
+			"controller/advice", "controller/control", "controller/drops", "controller/inspect", "model", "model/frame", "ovsdb",
+		},
+		third: []string{"github.com/spf13"},
+	},
 }
 
 // pure lists the packages that are functions of values.

@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"fmt"
@@ -7,22 +7,24 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 )
 
 // someTop shows n VIFs, of which the last drops most per second and the first in total.
 func someTop(n int) top {
 	t := top{title: "br0"}
 	for i := range n {
-		t.rows = append(t.rows, topRow{
-			vifStatus: vifStatus{Bridge: "br0", Port: fmt.Sprintf("tap%02d", i), State: "enforced", Drops: map[string]uint64{"arp": uint64(100 - i), "ip": 1}},
-			rate:      float64(i), known: true, claim: "ARP \x1b[2J probe",
+		t.rows = append(t.rows, row{
+			Status: report.Status{Bridge: "br0", Port: fmt.Sprintf("tap%02d", i), State: "enforced", Drops: map[string]uint64{"arp": uint64(100 - i), "ip": 1}},
+			rate:   float64(i), known: true, claim: "ARP \x1b[2J probe",
 		})
 	}
 	return t
 }
 
 // press is the state after keys.
-func press(t top, keys ...string) (top, topDo) {
+func press(t top, keys ...string) (top, request) {
 	do := doNothing
 	t.render(100, 10)
 	for _, k := range keys {
@@ -32,7 +34,7 @@ func press(t top, keys ...string) (top, topDo) {
 	return t, do
 }
 
-func ports(rows []topRow) (names []string) {
+func ports(rows []row) (names []string) {
 	for _, r := range rows {
 		names = append(names, r.Port)
 	}
@@ -44,8 +46,8 @@ func TestTopKeys(t *testing.T) {
 		keys     string // separated by spaces
 		selected string
 		shown    string
-		do       topDo
-		view     topView
+		do       request
+		view     view
 	}{
 		{"", "", "tap03 tap02 tap01 tap00", doNothing, viewList},
 		{"down", "tap02", "tap03 tap02 tap01 tap00", doNothing, viewList},

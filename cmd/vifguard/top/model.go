@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"cmp"
@@ -6,74 +6,75 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
 )
 
 // top is what vifguard top shows: a function of what was seen and of the keys that were
 // pressed. It knows no terminal and no clock.
 type top struct {
-	rows  []topRow // all VIFs, as seen last
+	rows  []row    // all VIFs, as seen last
 	title string   // the bridge, and when it was seen
 	notes []string // what is to be known beside
 
-	sort     topSort
+	sort     order
 	filter   string
 	typing   bool   // keys are added to the filter
 	selected string // port
 	paused   bool
 	offset   int // first line shown, of the view
-	view     topView
+	view     view
 	text     string // of viewExplain
 	height   int    // lines that fit, as rendered last
 }
 
-// topRow is one VIF.
-type topRow struct {
-	vifStatus
+// row is one VIF.
+type row struct {
+	report.Status
 	rate  float64 // drops per second
 	known bool    // rate is
 	claim string  // the last one that was sampled, in words
 }
 
-type topSort int
+type order int
 
 const (
-	byRate topSort = iota
+	byRate order = iota
 	byTotal
 	byName
 )
 
-func (s topSort) String() string { return [...]string{"drops/s", "total", "name"}[s] }
+func (s order) String() string { return [...]string{"drops/s", "total", "name"}[s] }
 
-type topView int
+type view int
 
 const (
-	viewList topView = iota
+	viewList view = iota
 	viewExplain
 	viewHelp
 )
 
-// topDo is what a key asks the outside to do.
-type topDo int
+// request is what a key asks the outside to do.
+type request int
 
 const (
-	doNothing topDo = iota
-	doExplain       // fetch the explanation of the selected VIF
+	doNothing request = iota
+	doExplain         // fetch the explanation of the selected VIF
 	doQuit
 )
 
 // shown are the VIFs that the filter lets through, in order.
-func (t *top) shown() []topRow {
-	var list []topRow
+func (t *top) shown() []row {
+	var list []row
 	word := strings.ToLower(t.filter)
 	for _, r := range t.rows {
-		text := strings.Join([]string{r.Port, r.Bridge, r.VM, r.State, reasonsText(r.Drops, len(r.Drops)), r.claim}, "\x00")
+		text := strings.Join([]string{r.Port, r.Bridge, r.VM, r.State, report.ReasonsText(r.Drops, len(r.Drops)), r.claim}, "\x00")
 		if strings.Contains(strings.ToLower(text), word) {
 			list = append(list, r)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b topRow) int {
-		rate, total := cmp.Compare(b.rate, a.rate), cmp.Compare(sum(b.Drops), sum(a.Drops))
+	slices.SortStableFunc(list, func(a, b row) int {
+		rate, total := cmp.Compare(b.rate, a.rate), cmp.Compare(report.Total(b.Drops), report.Total(a.Drops))
 		name := cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Bridge, b.Bridge))
 		switch t.sort {
 		case byTotal:
@@ -88,15 +89,15 @@ func (t *top) shown() []topRow {
 
 // current is the place of the selected VIF among those shown: the first one if it isn't
 // there; -1 if there is none.
-func (t *top) current(shown []topRow) int {
+func (t *top) current(shown []row) int {
 	if len(shown) == 0 {
 		return -1
 	}
-	return max(0, slices.IndexFunc(shown, func(r topRow) bool { return r.Port == t.selected }))
+	return max(0, slices.IndexFunc(shown, func(r row) bool { return r.Port == t.selected }))
 }
 
 // key returns what is to be shown after a key, and what else is to be done.
-func (t top) key(k string) (top, topDo) {
+func (t top) key(k string) (top, request) {
 	switch {
 	case k == term.KeyInterrupt:
 		return t, doQuit

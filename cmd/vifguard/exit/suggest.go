@@ -1,17 +1,14 @@
-package main
+package exit
 
 import (
 	"slices"
 	"strings"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
-// nearest returns the candidate that a name was most likely meant to be: one that
+// Nearest returns the candidate that a name was most likely meant to be: one that
 // differs in case only, that starts or is started by it, or that few edits lead to. It
 // is "" when none is near.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	name = strings.ToLower(name)
 	best, least := "", max(1, len(name)/3)+1
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
@@ -52,24 +49,10 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// didYouMean continues a sentence with the nearest candidate, if there is one.
-func didYouMean(name string, candidates []string) string {
-	if near := nearest(name, candidates); near != "" {
+// DidYouMean continues a sentence with the nearest candidate, if there is one.
+func DidYouMean(name string, candidates []string) string {
+	if near := Nearest(name, candidates); near != "" {
 		return "; did you mean " + near + "?"
 	}
 	return ""
-}
-
-func flagNames(cmd *cobra.Command) []string {
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	return names
-}
-
-func commandNames(cmd *cobra.Command) []string {
-	var names []string
-	for _, c := range cmd.Commands() {
-		names = append(names, c.Name())
-	}
-	return names
 }

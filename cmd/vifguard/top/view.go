@@ -1,15 +1,15 @@
-package main
+package top
 
 import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
-	"github.com/vifguard/vifguard/model"
 )
 
-const topHelp = `Up, Down, k, j    select a VIF, or scroll (also PageUp, PageDown, Home, End)
+const help = `Up, Down, k, j    select a VIF, or scroll (also PageUp, PageDown, Home, End)
 Enter             explain the VIF: what it may send, why, and its flows
 s                 sort by drops per second, by total, by name
 /                 filter by port, bridge, VM, state, reason or claim; Esc ends it
@@ -30,7 +30,7 @@ func (t *top) render(width, height int) []term.Line {
 	case viewExplain:
 		lines = t.renderText(t.selected, t.text, width, height)
 	case viewHelp:
-		lines = t.renderText("keys", topHelp, width, height)
+		lines = t.renderText("keys", help, width, height)
 	default:
 		lines = t.renderList(width)
 	}
@@ -107,7 +107,7 @@ func (t *top) renderList(width int) []term.Line {
 	return append(lines, term.Line{Text: term.Cut(foot, width)})
 }
 
-func (t *top) head(shown []topRow) string {
+func (t *top) head(shown []row) string {
 	dropping := 0
 	for _, r := range t.rows {
 		if r.rate > 0 {
@@ -125,7 +125,7 @@ func (t *top) head(shown []topRow) string {
 }
 
 // table returns the heading and a line for each VIF, of the same columns.
-func (t *top) table(shown []topRow, width int) []string {
+func (t *top) table(shown []row, width int) []string {
 	w := term.Table{
 		Head:  []string{" PORT", "BRIDGE", "VM", "STATE", "DROPS/S", "TOTAL", "REASON", "LAST CLAIM"},
 		Least: map[string]int{" PORT": 9, "BRIDGE": 4, "VM": 2, "STATE": 5, "REASON": 6, "LAST CLAIM": 10},
@@ -133,9 +133,9 @@ func (t *top) table(shown []topRow, width int) []string {
 	for _, r := range shown {
 		rate := ""
 		if r.known {
-			rate = rateText(r.rate)
+			rate = report.RateText(r.rate)
 		}
-		w.Add(" "+r.Port, r.Bridge, term.Cut(r.VM, maxVM), r.State, rate, fmt.Sprint(sum(r.Drops)), topReason(r.Drops), r.claim)
+		w.Add(" "+r.Port, r.Bridge, term.Cut(r.VM, report.MaxVM), r.State, rate, fmt.Sprint(report.Total(r.Drops)), report.MainReason(r.Drops), r.claim)
 	}
 	var b strings.Builder
 	out := term.NewWriter(&b)
@@ -146,15 +146,4 @@ func (t *top) table(shown []topRow, width int) []string {
 		lines[i] = term.Cut(lines[i], width)
 	}
 	return lines
-}
-
-// topReason is the reason for most drops.
-func topReason(drops map[string]uint64) string {
-	best, most := "", uint64(0)
-	for _, r := range model.Reasons() {
-		if n := drops[r.String()]; n > most {
-			best, most = r.String(), n
-		}
-	}
-	return best
 }

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -35,16 +34,23 @@ func (o *options) openFor(ctx context.Context, limit time.Duration) (*session, e
 	if runDir == "" {
 		var err error
 		if runDir, err = ovsdb.RunDir(o.endpoint); err != nil {
-			return nil, fail(exitUsage, "--ovsdb: %w: --rundir", err)
+			return nil, exit.Errorf(exit.Usage, "--ovsdb: %w: --rundir", err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	c, err := ovsdb.Dial(ctx, o.endpoint, nil)
 	if err != nil {
 		cancel()
-		return nil, explainDial(o.endpoint, err)
+		return nil, exit.Dial(o.endpoint, err)
 	}
 	return &session{Client: c, ctx: ctx, cancel: cancel, runDir: runDir}, nil
+}
+
+// within returns the session with the time limit of a command that begins now.
+func (s *session) within(ctx context.Context) (limited *session, cancel context.CancelFunc) {
+	l := *s
+	l.ctx, cancel = context.WithTimeout(ctx, commandTimeout)
+	return &l, cancel
 }
 
 func (s *session) close() {
@@ -56,7 +62,7 @@ func (s *session) close() {
 func (s *session) inspect(b *model.Bridge, ports ...*model.Interface) inspect.Inspection {
 	in := inspect.Bridge(s.ctx, b, s.Host().Profiles, s.runDir, ports...)
 	if in.Switch != nil {
-		in.Switch = explainSwitch(b.Name, s.runDir, in.Switch)
+		in.Switch = exit.Switch(b.Name, s.runDir, in.Switch)
 	}
 	return in
 }
@@ -65,8 +71,8 @@ func (s *session) inspect(b *model.Bridge, ports ...*model.Interface) inspect.In
 func findPort(h *model.Host, name string) (*model.Bridge, *model.Interface, error) {
 	b, i := h.FindInterface(name)
 	if i == nil {
-		return nil, nil, fail(exitNotFound, "no interface %q on any bridge%s (vifguard status lists the VIFs, ovs-vsctl show all ports)",
-			name, didYouMean(name, portNames(h)))
+		return nil, nil, exit.Errorf(exit.NotFound, "no interface %q on any bridge%s (vifguard status lists the VIFs, ovs-vsctl show all ports)",
+			name, exit.DidYouMean(name, portNames(h)))
 	}
 	return b, i, nil
 }
@@ -78,12 +84,12 @@ func findBridge(h *model.Host, name string) (*model.Bridge, error) {
 	}
 	names := bridgeNames(h)
 	if len(names) == 0 {
-		return nil, fail(exitNotFound, "no bridge %q; Open vSwitch has none at all (make one with: ovs-vsctl add-br %s)", name, name)
+		return nil, exit.Errorf(exit.NotFound, "no bridge %q; Open vSwitch has none at all (make one with: ovs-vsctl add-br %s)", name, name)
 	}
 	if b, i := h.FindInterface(name); i != nil {
-		return nil, fail(exitNotFound, "no bridge %q: it is a port of bridge %s", name, b.Name)
+		return nil, exit.Errorf(exit.NotFound, "no bridge %q: it is a port of bridge %s", name, b.Name)
 	}
-	return nil, fail(exitNotFound, "no bridge %q (there are: %s)%s", name, strings.Join(names, ", "), didYouMean(name, names))
+	return nil, exit.Errorf(exit.NotFound, "no bridge %q (there are: %s)%s", name, strings.Join(names, ", "), exit.DidYouMean(name, names))
 }
 
 func bridgeNames(h *model.Host) []string {
@@ -102,48 +108,6 @@ func portNames(h *model.Host) []string {
 		}
 	}
 	return names
-}
-
-// addresses lists what a VIF may use, that of its own MAC first, without the
-// link-local addresses that every VIF has.
-func addresses(p *model.Policy) []string {
-	var own, others []string
-	for _, b := range p.Bindings {
-		if b.Origin == model.OriginLinkLocal {
-			continue
-		}
-		if b.MAC == p.MAC {
-			own = append(own, model.FormatPrefix(b.Prefix))
-		} else {
-			others = append(others, b.String())
-		}
-	}
-	return append(own, others...)
-}
-
-// dropsText writes drop counters as "reason count", the largest first, and sums up
-// those beyond the first few.
-func dropsText(drops map[model.Reason]uint64, most int) string {
-	var reasons []model.Reason
-	for _, r := range model.Reasons() {
-		if drops[r] > 0 {
-			reasons = append(reasons, r)
-		}
-	}
-	slices.SortStableFunc(reasons, func(a, b model.Reason) int { return cmp.Compare(drops[b], drops[a]) })
-	var words []string
-	var others uint64
-	for i, r := range reasons {
-		if i < most {
-			words = append(words, fmt.Sprintf("%s %d", r, drops[r]))
-		} else {
-			others += drops[r]
-		}
-	}
-	if others > 0 {
-		words = append(words, fmt.Sprintf("others %d", others))
-	}
-	return strings.Join(words, ", ")
 }
 
 // isVIF reports whether a port has a line of its own in status.

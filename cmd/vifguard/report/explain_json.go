@@ -1,6 +1,7 @@
-package main
+package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -8,8 +9,8 @@ import (
 	"github.com/vifguard/vifguard/model"
 )
 
-// explanation is the JSON output of explain. Its schema is stable.
-type explanation struct {
+// Explanation is the JSON output of explain. Its schema is stable.
+type Explanation struct {
 	Bridge       string            `json:"bridge"`
 	Port         string            `json:"port"`
 	OpenFlowPort uint32            `json:"openflow_port,omitempty"`
@@ -20,7 +21,7 @@ type explanation struct {
 	InForce      bool              `json:"in_force"`
 	State        string            `json:"state,omitempty"` // as the agent reported it
 	SwitchError  string            `json:"switch_error,omitempty"`
-	Policy       policyParts       `json:"-"` // written among the other fields
+	Policy       PolicyParts       `json:"-"` // written among the other fields
 	Quarantined  bool              `json:"quarantined"`
 	Quarantine   string            `json:"quarantine,omitempty"` // the last one, as the agent reported it
 	Bindings     []bindingResult   `json:"bindings"`
@@ -52,13 +53,13 @@ type flowResult struct {
 	Flow      string `json:"flow"` // as ovs-ofctl writes it
 }
 
-// policyParts are the parts of a policy that have one value. Each is written as a field
+// PolicyParts are the parts of a policy that have one value. Each is written as a field
 // that is called like the key's word, and one with _from that says who gave it.
-type policyParts []model.Part
+type PolicyParts []model.Part
 
-// noParts are those of a port of a bridge that isn't guarded.
-func noParts() policyParts {
-	var parts policyParts
+// NoParts are those of a port of a bridge that isn't guarded.
+func NoParts() PolicyParts {
+	var parts PolicyParts
 	for _, k := range model.Keys(model.OnInterface) {
 		if k.Label == "" {
 			continue
@@ -72,10 +73,10 @@ func noParts() policyParts {
 	return parts
 }
 
-// MarshalJSON writes the policy's parts as fields of the explanation.
-func (e explanation) MarshalJSON() ([]byte, error) {
-	type plain explanation
-	text, err := json.Marshal(plain(e))
+// MarshalJSON writes the policy's parts as fields of the Explanation.
+func (e Explanation) MarshalJSON() ([]byte, error) {
+	type plain Explanation
+	text, err := marshal(plain(e))
 	if err != nil {
 		return nil, err
 	}
@@ -91,9 +92,19 @@ func (e explanation) MarshalJSON() ([]byte, error) {
 	return append(text, '}'), nil
 }
 
+// marshal writes a value without escapes for HTML, which whoever encodes the explanation
+// can't take back.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
 // appendField appends a field to an object that has some.
 func appendField(text []byte, name, value string) []byte {
-	field, err := json.Marshal(map[string]string{name: value})
+	field, err := marshal(map[string]string{name: value})
 	if err != nil {
 		panic(err) // every string can be written
 	}
@@ -106,24 +117,24 @@ var modeNames = map[model.Mode]string{
 }
 
 // emptyExplanation has empty lists in place of missing ones.
-func emptyExplanation(b *model.Bridge, row *model.Interface) explanation {
-	return explanation{
+func emptyExplanation(b *model.Bridge, row *model.Interface) Explanation {
+	return Explanation{
 		Bridge: b.Name, Port: row.Name, OpenFlowPort: row.OFPort, VM: row.VMID(),
 		Bindings: []bindingResult{}, Problems: []problemResult{}, Drops: map[string]uint64{}, Flows: []flowResult{},
 	}
 }
 
-// unguarded explains a port of a bridge that isn't guarded.
-func unguarded(b *model.Bridge, row *model.Interface) explanation {
+// Unguarded explains a port of a bridge that isn't guarded.
+func Unguarded(b *model.Bridge, row *model.Interface) Explanation {
 	e := emptyExplanation(b, row)
-	e.Verdict, e.Policy = "The bridge isn't guarded: everything passes.", noParts()
+	e.Verdict, e.Policy = "The bridge isn't guarded: everything passes.", NoParts()
 	return e
 }
 
-func newExplanation(in *inspect.Inspection, p *inspect.PortInspection) explanation {
+func NewExplanation(in *inspect.Inspection, p *inspect.PortInspection) Explanation {
 	e := emptyExplanation(in.Bridge, p.Row)
 	policy := &p.Policy
-	e.Guarded, e.Mode, e.Verdict = true, modeNames[policy.Mode], strings.ReplaceAll(verdict(policy), "\n", " ")
+	e.Guarded, e.Mode, e.Verdict = true, modeNames[policy.Mode], strings.ReplaceAll(Verdict(policy), "\n", " ")
 	e.InForce, e.State = p.InForce, p.Row.ExternalIDs[model.KeyStatusState]
 	if in.Switch != nil {
 		e.SwitchError = in.Switch.Error()
