@@ -155,9 +155,9 @@ func (s *session) advise(names []string, socket string) (*report.Advice, error) 
 // adviceHost is every VIF of the host, and what each claimed.
 func (s *session) adviceHost(claims *drops.Report) *advice.Host {
 	h := s.Host()
-	seen := make(map[string]*drops.VIFReport)
+	reports := make(map[string]*drops.VIFReport)
 	for i := range claims.VIFs {
-		seen[claims.VIFs[i].UUID] = &claims.VIFs[i]
+		reports[claims.VIFs[i].UUID] = &claims.VIFs[i]
 	}
 	var all []advice.VIF
 	for _, b := range h.Bridges {
@@ -167,7 +167,7 @@ func (s *session) adviceHost(claims *drops.Report) *advice.Host {
 			if v.Policy.Mode == model.Trusted {
 				continue
 			}
-			if r := seen[row.UUID]; r != nil {
+			if r := reports[row.UUID]; r != nil {
 				v.Claims, v.Others = r.Claims, r.Others
 			}
 			all = append(all, v)

@@ -53,21 +53,7 @@ The reasons:
 			if err := checkFormat(cmd, format, "text"); err != nil {
 				return err
 			}
-			port := ""
-			if len(args) == 1 {
-				port = args[0]
-				if err := o.knownPort(cmd.Context(), port); err != nil {
-					remark(cmd, "%v", err)
-				}
-			}
-			out := output(cmd)
-			return control.Drops(cmd.Context(), socket, port, follow, func(e *drops.Event) error {
-				if format == "json" {
-					return out.JSONLine(e)
-				}
-				out.Printf("%s\n", e)
-				return out.Err()
-			})
+			return o.drops(cmd, strings.Join(args, ""), socket, follow, format == "json")
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with every further one as it comes")
@@ -85,14 +71,37 @@ func reasonMeanings() string {
 	return strings.Join(lines, "\n")
 }
 
-// knownPort returns an error for a port that isn't there. That is only worth a remark:
-// it may have been there, or come yet. OVSDB needn't answer: the agent does.
-func (o *options) knownPort(ctx context.Context, name string) error {
-	s, err := o.open(ctx)
-	if err != nil {
-		return nil //nolint:nilerr // the agent is asked, not OVSDB
+// drops prints the events of a port, or of all. A port that isn't there may have events of
+// when it was, and with follow it may come.
+func (o *options) drops(cmd *cobra.Command, port, socket string, follow, json bool) error {
+	var missing error
+	if port != "" {
+		missing = o.missing(cmd.Context(), port)
 	}
-	defer s.close()
-	_, _, err = findPort(s.Host(), name)
+	if follow && missing != nil {
+		remark(cmd, "%v", missing)
+	}
+	out, printed := output(cmd), 0
+	err := control.Drops(cmd.Context(), socket, port, follow, func(e *drops.Event) error {
+		printed++
+		if json {
+			return out.JSONLine(e)
+		}
+		out.Printf("%s\n", e)
+		return out.Err()
+	})
+	if err == nil && printed == 0 && !follow {
+		return missing
+	}
+	return err
+}
+
+// missing returns an error if OVSDB has no such port. While OVSDB can't be read nothing is
+// missing: it is the agent that is asked for events.
+func (o *options) missing(ctx context.Context, port string) (err error) {
+	if s, failed := o.open(ctx); failed == nil {
+		defer s.close()
+		_, _, err = findPort(s.Host(), port)
+	}
 	return err
 }

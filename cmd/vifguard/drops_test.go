@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/vifguard/vifguard/cmd/vifguard/exit"
 	"github.com/vifguard/vifguard/controller/drops"
 	"github.com/vifguard/vifguard/test/lab"
 )
@@ -68,8 +69,10 @@ func TestDrops(t *testing.T) {
 	if out := c.must("drops", "eth0", "--control", c.control()); out != "" {
 		t.Errorf("drops of another port: %s", out)
 	}
-	if out := c.must("drops", "tap9", "--control", c.control()); !strings.Contains(out, `no interface "tap9"`) {
-		t.Errorf("drops of a port that isn't there: %s", out)
+	c.fails(exit.NotFound, `no interface "tap9"`, "drops", "tap9", "--control", c.control())
+	c.MustDelPort("tap1")
+	if out := c.must("drops", "tap1", "--control", c.control()); !strings.HasSuffix(out, want) {
+		t.Errorf("drops of a port that has gone: %s", out)
 	}
 	if _, err := c.run("drops", "-o", "yaml"); err == nil || !strings.Contains(err.Error(), "want text or json") {
 		t.Errorf("-o yaml: %v", err)

@@ -60,12 +60,12 @@ func (s *session) enforce(out *term.Writer, names []string, since time.Duration,
 		return err
 	}
 	var objections []string
-	seen := make(map[*model.Bridge]*evidence)
+	gathered := make(map[*model.Bridge]*evidence)
 	for _, t := range list {
-		e := seen[t.bridge]
+		e := gathered[t.bridge]
 		if e == nil {
 			e = s.gather(t.bridge)
-			seen[t.bridge] = e
+			gathered[t.bridge] = e
 		}
 		for _, line := range e.against(t, s.Host().Profiles, since) {
 			if !slices.Contains(objections, line) { // a port and its bridge can both be named
@@ -92,7 +92,7 @@ func (s *session) enforce(out *term.Writer, names []string, since time.Duration,
 	return nil
 }
 
-// evidence is what the switch has seen of a bridge's VIFs.
+// evidence is what the switch has counted of a bridge's VIFs.
 type evidence struct {
 	inspect.Inspection
 	last   map[string]time.Duration // by Interface row UUID

@@ -184,7 +184,7 @@ func (o *options) release(cmd *cobra.Command, name string) error {
 	if _, err := s.Apply(s.ctx, []ovsdb.Edit{edit}); err != nil {
 		return err
 	}
-	// A running agent sees the opt-out and removes the flows as well; whoever comes
+	// A running agent reads the opt-out and removes the flows as well; whoever comes
 	// second finds none.
 	n, err := inspect.Release(s.ctx, s.runDir, name)
 	if err != nil {
@@ -204,11 +204,11 @@ func (o *options) release(cmd *cobra.Command, name string) error {
 }
 
 // clearStatus removes what an agent reported on the bridge's ports. An agent that was
-// writing at that moment may write once more before it sees the opt-out, so it looks
+// writing at that moment may write once more before it reads the opt-out, so it compares
 // again until the keys stay away.
 func clearStatus(ctx context.Context, c *ovsdb.Client, bridge string) error {
-	settled := time.NewTimer(200 * time.Millisecond)
-	defer settled.Stop()
+	quiet := time.NewTimer(200 * time.Millisecond)
+	defer quiet.Stop()
 	for {
 		var edits []ovsdb.Edit
 		if b := c.Host().Bridge(bridge); b != nil {
@@ -226,7 +226,7 @@ func clearStatus(ctx context.Context, c *ovsdb.Client, bridge string) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-settled.C:
+		case <-quiet.C:
 			return nil
 		case <-c.Changed():
 		}

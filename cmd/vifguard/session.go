@@ -67,7 +67,7 @@ func (s *session) inspect(b *model.Bridge, ports ...*model.Interface) inspect.In
 	return in
 }
 
-// findPort returns an interface by name, or an error that says where to look.
+// findPort returns an interface by name, or an error that says which there are.
 func findPort(h *model.Host, name string) (*model.Bridge, *model.Interface, error) {
 	b, i := h.FindInterface(name)
 	if i == nil {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -103,6 +105,9 @@ func (s *session) status(args []string) (list []report.Status, notes []string, e
 			}
 		}
 	}
+	slices.SortStableFunc(list, func(a, b report.Status) int {
+		return cmp.Or(report.Compare(a.Bridge, b.Bridge), report.Compare(a.Port, b.Port))
+	})
 	switch {
 	case guarded == 0 && len(args) == 1:
 		notes = append(notes, fmt.Sprintf("bridge %s isn't guarded (opt it in with: vifguard guard %s)", bridges[0].Name, bridges[0].Name))

@@ -174,7 +174,7 @@ func (w *waiter) compare() (report.Wait, error) {
 		w.asked, w.answer, w.again = input, r, time.Now().Add(w.pauses.next())
 		return r, nil
 	}
-	return w.settled(r, &policy, row)
+	return w.inForce(r, &policy, row)
 }
 
 // forget returns a result for which the switch wasn't asked.
@@ -183,8 +183,8 @@ func (w *waiter) forget(r report.Wait) report.Wait {
 	return r
 }
 
-// settled says what it means that the port's policy is in force.
-func (w *waiter) settled(r report.Wait, policy *model.Policy, row *model.Interface) (report.Wait, error) {
+// inForce says what it means that the port's policy is in force.
+func (w *waiter) inForce(r report.Wait, policy *model.Policy, row *model.Interface) (report.Wait, error) {
 	r.Settled = true
 	switch {
 	case slices.Contains(w.states, r.State):

@@ -12,7 +12,7 @@ import (
 // writeTime is how long a reader may take to read what it is sent.
 const writeTime = 5 * time.Second
 
-// Source is what the socket tells about. Its methods may be called from several
+// Source is what the socket serves. Its methods may be called from several
 // goroutines.
 type Source interface {
 	// Recent returns the last events, the oldest first.

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// DefaultPath is where the agent listens unless told otherwise.
+// DefaultPath is where the agent listens by default.
 const DefaultPath = "/run/vifguard/control.sock"
 
 // Server answers on a control socket.

@@ -14,12 +14,12 @@ type AddressUse struct {
 	Port    *PortInspection
 	Binding model.Binding
 
-	Announced Sighting // claimed in ARP or neighbour discovery
-	Used      Sighting // the source of an IP packet
+	Announced Activity // claimed in ARP or neighbour discovery
+	Used      Activity // the source of an IP packet
 }
 
-// Sighting is when the switch last let something through.
-type Sighting struct {
+// Activity is when the switch last let something through.
+type Activity struct {
 	Counted bool          // the port's policy has flows that count it
 	Packets uint64        // since the flows were added
 	Known   bool          // the times below are known
@@ -27,8 +27,8 @@ type Sighting struct {
 	Since   time.Duration // age of the counter
 }
 
-// Seen reports whether there was such a packet, and it is known when.
-func (s *Sighting) Seen() bool { return s.Known && s.Packets > 0 }
+// Recorded reports whether there was such a packet, and it is known when.
+func (s *Activity) Recorded() bool { return s.Known && s.Packets > 0 }
 
 // Addresses returns the bindings of all ports of an inspected bridge. Without times,
 // because the bridge's protocols exclude OpenFlow 1.5 or the switch can't be read, it
@@ -49,7 +49,7 @@ func addresses(in *Inspection, usage map[openflow.FlowID]openflow.Usage) []Addre
 			u := AddressUse{Port: p, Binding: b}
 			for j := range p.Rules {
 				r := &p.Rules[j]
-				if s := u.sighting(&r.Rule); s != nil {
+				if s := u.activity(&r.Rule); s != nil {
 					s.add(r, usage, in.Pipeline())
 				}
 			}
@@ -59,9 +59,9 @@ func addresses(in *Inspection, usage map[openflow.FlowID]openflow.Usage) []Addre
 	return list
 }
 
-// sighting returns what a rule of the port says about the binding, nil for nothing. It
+// activity returns what a rule of the port says about the binding, nil for nothing. It
 // reads the rules that [flows.Compile] makes of a binding: docs/pipeline.md.
-func (u *AddressUse) sighting(r *flows.Rule) *Sighting {
+func (u *AddressUse) activity(r *flows.Rule) *Activity {
 	b := &u.Binding
 	switch p := r.Match.Payload.(type) {
 	case flows.ARPPacket: // probes have no sender address: they ask and don't announce
@@ -103,7 +103,7 @@ func (u *AddressUse) speaks(src model.MAC, inner flows.Inner) bool {
 }
 
 // add takes another flow into account.
-func (s *Sighting) add(r *RuleInspection, usage map[openflow.FlowID]openflow.Usage, p flows.Pipeline) {
+func (s *Activity) add(r *RuleInspection, usage map[openflow.FlowID]openflow.Usage, p flows.Pipeline) {
 	if !r.Installed {
 		return
 	}

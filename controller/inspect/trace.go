@@ -75,7 +75,7 @@ func behind(frame []byte) int {
 	return max(0, len(frame)-at-header-int(binary.BigEndian.Uint16(frame[at+4:])))
 }
 
-// readTrace reads what the switch said in terms of the stages.
+// readTrace reads the output of ofproto/trace in terms of the stages.
 func readTrace(in *Inspection, port *PortInspection, output string, length int) *Trace {
 	t := &Trace{Raw: output}
 	p := in.Pipeline()

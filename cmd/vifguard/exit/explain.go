@@ -74,9 +74,9 @@ func Switch(bridge, runDir string, err error) error {
 
 // Times turns a failed attempt to read when a bridge's flows were last used into one sentence.
 func Times(bridge, runDir string, err error) error {
-	var said *Error
+	var known *Error
 	switch {
-	case errors.As(err, &said):
+	case errors.As(err, &known):
 		return err
 	case errors.Is(err, openflow.ErrNoTimes):
 		return fmt.Errorf("bridge %s: %w (ovs-vsctl add bridge %s protocols OpenFlow15)", bridge, openflow.ErrNoTimes, bridge)

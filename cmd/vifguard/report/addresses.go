@@ -32,12 +32,12 @@ type AddressVIF struct {
 	MAC       string    `json:"mac"`
 	As        string    `json:"as"`        // own, pair, vrrp or link-local; with " (source only)" for short prefixes
 	Last      bool      `json:"last"`      // no other VIF announced or used it later
-	Announced *Sighting `json:"announced"` // in ARP or ND; null when the VIF's checks don't count that
-	Used      *Sighting `json:"used"`      // as IP source; null when the VIF's checks don't count that
+	Announced *Activity `json:"announced"` // in ARP or ND; null when the VIF's checks don't count that
+	Used      *Activity `json:"used"`      // as IP source; null when the VIF's checks don't count that
 }
 
-// Sighting is when a VIF last used an address in one way.
-type Sighting struct {
+// Activity is when a VIF last used an address in one way.
+type Activity struct {
 	Packets uint64 `json:"packets"`
 	Ago     *int64 `json:"ago_s"`   // seconds since the last packet; null when there was none or it isn't known
 	Since   *int64 `json:"since_s"` // seconds that have been counted; null when that isn't known
@@ -93,8 +93,8 @@ func group(list []inspect.Holding) []AddressEntry {
 func newEntry(list []inspect.Holding) AddressEntry {
 	latest := func(h inspect.Holding) time.Duration {
 		last := time.Duration(1<<63 - 1)
-		for _, s := range []*inspect.Sighting{&h.Announced, &h.Used} {
-			if s.Seen() {
+		for _, s := range []*inspect.Activity{&h.Announced, &h.Used} {
+			if s.Recorded() {
 				last = min(last, s.Ago.Truncate(time.Second))
 			}
 		}
@@ -103,10 +103,10 @@ func newEntry(list []inspect.Holding) AddressEntry {
 	slices.SortStableFunc(list, func(a, b inspect.Holding) int { return cmp.Compare(latest(a), latest(b)) })
 	e := AddressEntry{Address: model.FormatPrefix(list[0].Binding.Prefix)}
 	for _, h := range list {
-		seen := h.Announced.Seen() || h.Used.Seen()
+		recorded := h.Announced.Recorded() || h.Used.Recorded()
 		e.VIFs = append(e.VIFs, AddressVIF{
 			Bridge: h.Bridge, Port: h.Port.Row.Name, VM: h.Port.Row.VMID(), MAC: h.Binding.MAC.String(), As: heldAs(h.Binding),
-			Last: seen && latest(h) == latest(list[0]), Announced: newSighting(&h.Announced), Used: newSighting(&h.Used),
+			Last: recorded && latest(h) == latest(list[0]), Announced: newActivity(&h.Announced), Used: newActivity(&h.Used),
 		})
 	}
 	return e
@@ -128,16 +128,16 @@ func heldAs(b model.Binding) string {
 	return as
 }
 
-func newSighting(s *inspect.Sighting) *Sighting {
+func newActivity(s *inspect.Activity) *Activity {
 	if !s.Counted {
 		return nil
 	}
-	r := &Sighting{Packets: s.Packets}
+	r := &Activity{Packets: s.Packets}
 	inSeconds := func(d time.Duration) *int64 { n := int64(d / time.Second); return &n }
 	if s.Known {
 		r.Since = inSeconds(s.Since)
 	}
-	if s.Seen() {
+	if s.Recorded() {
 		r.Ago = inSeconds(s.Ago)
 	}
 	return r
@@ -183,7 +183,7 @@ func (c *AddressConflict) text() string {
 }
 
 // text says when, in a few characters.
-func (s *Sighting) text() string {
+func (s *Activity) text() string {
 	switch {
 	case s == nil:
 		return "-"

@@ -9,7 +9,7 @@ import (
 	"github.com/vifguard/vifguard/controller/agent"
 )
 
-// notifier tells the service manager how the agent is doing (sd_notify(3)): ready, once
+// notifier reports to the service manager how the agent is doing (sd_notify(3)): ready, once
 // every guarded bridge was compared; a line of status, when that changes; and that it is
 // alive, for as long as the main loop turns. Without a service manager it does nothing.
 type notifier struct {

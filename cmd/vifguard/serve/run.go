@@ -41,8 +41,8 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Run runs the agent until ctx ends, which is no error. It serves its metrics, and tells
-// the service manager how it is doing.
+// Run runs the agent until ctx ends, which is no error. It serves its metrics, and reports to
+// the service manager.
 func Run(ctx context.Context, c Config) error {
 	log, err := newLog(c.Stderr, c.LogLevel, c.LogFormat)
 	if err != nil {

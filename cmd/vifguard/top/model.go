@@ -10,11 +10,11 @@ import (
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
 )
 
-// top is what vifguard top shows: a function of what was seen and of the keys that were
+// top is what vifguard top shows: a function of what was read and of the keys that were
 // pressed. It knows no terminal and no clock.
 type top struct {
-	rows  []row    // all VIFs, as seen last
-	title string   // the bridge, and when it was seen
+	rows  []row    // all VIFs, as read last
+	title string   // the bridge, and when it was read
 	notes []string // what is to be known beside
 
 	sort     order
@@ -75,7 +75,7 @@ func (t *top) shown() []row {
 	}
 	slices.SortStableFunc(list, func(a, b row) int {
 		rate, total := cmp.Compare(b.rate, a.rate), cmp.Compare(report.Total(b.Drops), report.Total(a.Drops))
-		name := cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Bridge, b.Bridge))
+		name := cmp.Or(report.Compare(a.Port, b.Port), report.Compare(a.Bridge, b.Bridge))
 		switch t.sort {
 		case byTotal:
 			return cmp.Or(total, name)

@@ -68,7 +68,7 @@ func Run(ctx context.Context, s Source, c Config) error {
 	signal.Notify(resized, unix.SIGWINCH)
 	defer signal.Stop(resized)
 
-	v := &viewer{Config: c, source: s, claims: newClaims(c.Control), readings: make(chan *reading, 1), top: top{title: "looking..."}}
+	v := &viewer{Config: c, source: s, claims: newClaims(c.Control), readings: make(chan *reading, 1), top: top{title: "reading..."}}
 	v.claims.follow(ctx)
 	v.read(ctx)
 	keys := screen.Keys()
@@ -140,12 +140,12 @@ func (v *viewer) draw(screen *term.Terminal) error {
 	return screen.Draw(v.render(columns, lines))
 }
 
-// minInterval is the shortest time from which a rate can be told. Open vSwitch itself
+// minInterval is the shortest time after which a rate is more than noise. Open vSwitch itself
 // collects the counters of its datapath twice a second.
 const minInterval = 500 * time.Millisecond
 
-// take shows a reading. One that only a key asked for may be too near to the one before to
-// tell a rate: then the list stays.
+// take shows a reading. One that only a key asked for may be too near to the one before for
+// rates: then the list stays.
 func (v *viewer) take(r *reading) {
 	v.busy = false
 	if r.port != "" && v.view == viewExplain && r.port == v.selected {
