@@ -23,7 +23,7 @@ func newStatus(o *options) *cobra.Command {
 		Long: `Show every VIF of the guarded bridges, of one bridge, or one VIF: what the agent
 reported, what the VIF may be, and what was dropped (by action observe: would have been).
 Everything is read from OVSDB and from the switch, so it is true while the agent is down
-too. Cells that don't fit the width are cut, and JSON has them whole.
+too. On a terminal cells that don't fit the width are cut.
 
 With --watch it looks again and again, and adds drops per second. A terminal is redrawn;
 on other outputs only VIFs that changed are printed, below the time; with -o json each

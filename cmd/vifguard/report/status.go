@@ -109,7 +109,11 @@ func PrintStatuses(out *term.Writer, list []Status, rates map[string]string) {
 	}
 	t.Head = columns("VM", "DROPS/S", t.Head)
 	for _, s := range list {
-		t.Add(columns(term.Cut(s.VM, MaxVM), rates[s.Port], []string{
+		vm := s.VM
+		if out.Terminal {
+			vm = term.Cut(vm, MaxVM)
+		}
+		t.Add(columns(vm, rates[s.Port], []string{
 			s.Bridge, s.Port, s.State, s.Checks, strings.Join(s.Addresses, " "), ReasonsText(s.Drops, maxReasons), s.Error,
 		})...)
 	}

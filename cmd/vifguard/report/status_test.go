@@ -21,7 +21,7 @@ func TestTableFits(t *testing.T) {
 	for _, columns := range []int{100, 80} {
 		var b bytes.Buffer
 		out := term.NewWriter(&b)
-		out.Columns = columns
+		out.Columns, out.Terminal = columns, true
 		PrintStatuses(out, list, nil)
 		lines := strings.Split(b.String(), "\n")
 		for _, line := range lines {

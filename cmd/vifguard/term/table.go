@@ -1,13 +1,14 @@
 package term
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// Table is text in columns. It is made to fit a width by cutting cells of the columns
-// that may be cut; nothing that a script needs is only in a table.
+// Table is text in columns. On a terminal it is made to fit the width by cutting cells of
+// the columns that may be cut; elsewhere, where somebody may search for them, they are whole.
 type Table struct {
 	Head []string // headings; none for a table that has no line of them
 	// Least is the width down to which a column may be cut, by its heading.
@@ -37,7 +38,11 @@ func (t *Table) Section(text string) { t.rows = append(t.rows, []string{Printabl
 
 // Write prints the table.
 func (t *Table) Write(w *Writer) {
-	t.widths = t.fit(w.Columns)
+	columns := math.MaxInt
+	if w.Terminal {
+		columns = w.Columns
+	}
+	t.widths = t.fit(columns)
 	var b strings.Builder
 	if len(t.Head) > 0 {
 		t.line(&b, t.Head, func(_ int, cell string) string { return cell })

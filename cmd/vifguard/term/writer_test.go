@@ -60,15 +60,17 @@ func TestJSONEscapesWhatATerminalObeys(t *testing.T) {
 func TestTable(t *testing.T) {
 	var b bytes.Buffer
 	w := NewWriter(&b)
-	w.Columns = 12
+	w.Columns, w.Terminal = 12, true
 	cut := Table{Head: []string{"NAME", "WHAT"}, Least: map[string]int{"WHAT": 4}}
 	cut.Add("abcdef", "0123456789")
+	cut.Write(w)
+	w.Terminal = false
 	cut.Write(w)
 	var bare Table
 	bare.Add("a", "", "x")
 	bare.Add("abc", "d", "y")
 	bare.Write(w)
-	if want := "NAME    WHAT\nabcdef  012…\na    -  x\nabc  d  y\n"; b.String() != want {
+	if want := "NAME    WHAT\nabcdef  012…\nNAME    WHAT\nabcdef  0123456789\na    -  x\nabc  d  y\n"; b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 }

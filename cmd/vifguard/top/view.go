@@ -139,7 +139,7 @@ func (t *top) table(shown []row, width int) []string {
 	}
 	var b strings.Builder
 	out := term.NewWriter(&b)
-	out.Columns = width
+	out.Columns, out.Terminal = width, true
 	w.Write(out)
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	for i := range lines {
