@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +109,7 @@ func programmer(h *model.Host, b *model.Bridge) string {
 	if h.OVNBridge == b.Name {
 		return "OVN (Open_vSwitch external_ids has ovn-remote)"
 	}
-	for _, k := range sortedKeys(b.ExternalIDs) {
+	for _, k := range slices.Sorted(maps.Keys(b.ExternalIDs)) {
 		// ovn-controller numbers its connection tracking zones there, whatever the
 		// bridge's name is.
 		if strings.HasPrefix(k, "ct-zone-") || k == "ovn-nb-cfg" {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -108,17 +107,4 @@ func portNames(h *model.Host) []string {
 		}
 	}
 	return names
-}
-
-// isVIF reports whether a port has a line of its own in status.
-func isVIF(p *inspect.PortInspection) bool { return p.Policy.Mode != model.Trusted }
-
-// sortedKeys returns the keys of a map in order.
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

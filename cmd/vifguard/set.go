@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -114,7 +116,7 @@ func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, d
 		return err
 	}
 	out := output(cmd)
-	for _, k := range sortedKeys(set) {
+	for _, k := range slices.Sorted(maps.Keys(set)) {
 		out.Printf("%s %s=%s\n", port, k, set[k])
 	}
 	for _, k := range del {
@@ -143,7 +145,7 @@ func profileHint(bad model.Problems, profiles map[string]string) string {
 		if len(profiles) == 0 {
 			return "; this host has none"
 		}
-		names := sortedKeys(profiles)
+		names := slices.Sorted(maps.Keys(profiles))
 		return fmt.Sprintf(" (there are: %s)%s", strings.Join(names, ", "), exit.DidYouMean(p.Value, names))
 	}
 	return ""
