@@ -19,6 +19,7 @@ type Advice struct {
 	VIFs    []AdviceVIF `json:"vifs"`
 }
 
+// AdviceVIF is what is advised on one VIF.
 type AdviceVIF struct {
 	Bridge   string            `json:"bridge"`
 	Port     string            `json:"port"`
@@ -30,7 +31,7 @@ type AdviceVIF struct {
 	Together string            `json:"together,omitempty"`
 }
 
-// rank orders VIFs: by their most important finding, then those without any.
+// Rank orders VIFs: by their most important finding, then those without any.
 func (v *AdviceVIF) Rank() int {
 	if len(v.Findings) == 0 {
 		return len(advice.Verdicts())
@@ -42,7 +43,7 @@ func (v *AdviceVIF) Rank() int {
 	return rank
 }
 
-// left says how many VIFs there are to decide on.
+// Left says how many VIFs there are to decide on.
 func (r *Advice) Left() string {
 	n := 0
 	for i := range r.VIFs {
@@ -68,7 +69,7 @@ func (r *Advice) Print(out *term.Writer) {
 		case v.Decided:
 			quiet++
 		}
-		v.Print(out)
+		v.print(out)
 	}
 	out.Printf("VIFs: %d clean, %d with nothing to decide, %d to decide; claims since %s.\n",
 		clean, quiet, len(r.VIFs)-clean-quiet, r.Since.UTC().Format(time.RFC3339))
@@ -88,7 +89,7 @@ func (r *Advice) Print(out *term.Writer) {
 
 const adviceIndent = "    "
 
-func (v *AdviceVIF) Print(out *term.Writer) {
+func (v *AdviceVIF) print(out *term.Writer) {
 	head := v.Port + " on " + v.Bridge
 	if v.VM != "" {
 		head += ", VM " + v.VM

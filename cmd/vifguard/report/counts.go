@@ -55,6 +55,7 @@ func MainReason(drops map[string]uint64) string {
 	return best
 }
 
+// Total sums drop counters up.
 func Total(drops map[string]uint64) (n uint64) {
 	for _, d := range drops {
 		n += d
@@ -76,6 +77,7 @@ func Rates(before map[string]Status, list []Status, passed time.Duration) map[st
 	return rates
 }
 
+// RateText writes drops per second; small ones with a decimal.
 func RateText(r float64) string {
 	if r > 0 && r < 10 {
 		return fmt.Sprintf("%.1f", r)

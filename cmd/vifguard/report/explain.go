@@ -8,6 +8,7 @@ import (
 	"github.com/vifguard/vifguard/model"
 )
 
+// Explain writes what a port may send and why, and with flows each flow as ovs-ofctl would.
 func Explain(out *term.Writer, in *inspect.Inspection, p *inspect.PortInspection, flows bool) {
 	out.Printf("%s on bridge %s", p.Row.Name, in.Bridge.Name)
 	if p.Row.OFPort != 0 {
@@ -72,7 +73,7 @@ func quarantineText(p *inspect.PortInspection) string {
 }
 
 func inForce(in *inspect.Inspection, p *inspect.PortInspection) string {
-	state := OrDash(p.Row.ExternalIDs[model.KeyStatusState])
+	state := orDash(p.Row.ExternalIDs[model.KeyStatusState])
 	switch {
 	case in.Switch != nil:
 		return "unknown, the switch can't be read: " + in.Switch.Error()
@@ -104,13 +105,14 @@ func explainPolicy(out *term.Writer, p *inspect.PortInspection) {
 	}
 }
 
-func OrDefault(s string) string {
+func orDefault(s string) string {
 	if s == "" {
 		return "default"
 	}
 	return s
 }
 
+// OrNone names what is empty.
 func OrNone(s string) string {
 	if s == "" {
 		return "none"

@@ -131,6 +131,7 @@ func Unguarded(b *model.Bridge, row *model.Interface) Explanation {
 	return e
 }
 
+// NewExplanation explains a port of a guarded bridge.
 func NewExplanation(in *inspect.Inspection, p *inspect.PortInspection) Explanation {
 	e := emptyExplanation(in.Bridge, p.Row)
 	policy := &p.Policy

@@ -30,12 +30,13 @@ type Status struct {
 	Quarantine string `json:"quarantine,omitempty"` // the last one, as the agent reported it
 }
 
+// NewStatus says of an inspected port what status says of a VIF.
 func NewStatus(in *inspect.Inspection, p *inspect.PortInspection) Status {
 	s := Status{
 		Bridge: in.Bridge.Name, Port: p.Row.Name, VM: p.Row.VMID(),
 		State: p.Row.ExternalIDs[model.KeyStatusState], InForce: p.InForce,
 		Checks: p.Policy.Checks.String(), ChecksFrom: p.Policy.Origins.Mode,
-		Action: p.Policy.Action.String(), ActionFrom: OrDefault(p.Policy.Origins.Of(model.KeyAction)),
+		Action: p.Policy.Action.String(), ActionFrom: orDefault(p.Policy.Origins.Of(model.KeyAction)),
 		Addresses: addresses(&p.Policy), Drops: map[string]uint64{},
 		Error: p.Policy.Problems.String(), Quarantine: p.Row.ExternalIDs[model.KeyStatusFlood],
 	}
@@ -145,7 +146,7 @@ func stateStyle(heading, cell string) term.Style {
 	return term.Yellow
 }
 
-func OrDash(s string) string {
+func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}

@@ -74,9 +74,9 @@ func (r *Trace) Print(out *term.Writer) {
 	case "observe":
 		out.Printf("would be dropped, reason %s: %s; it passes because the VIF is only observed\n", r.Reason, r.Why)
 	default:
-		out.Printf("dropped, reason %s: %s\n", OrDash(r.Reason), r.Why)
+		out.Printf("dropped, reason %s: %s\n", orDash(r.Reason), r.Why)
 	}
 	if r.Verdict != "drop" {
-		out.Printf("the bridge then does: %s\n", OrDash(r.Output))
+		out.Printf("the bridge then does: %s\n", orDash(r.Output))
 	}
 }

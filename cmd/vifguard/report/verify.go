@@ -22,6 +22,7 @@ type Verification struct {
 	Differences []Difference `json:"differences"`
 }
 
+// Difference is one thing in which a switch, or what is reported of it, differs.
 type Difference struct {
 	Kind   string `json:"kind"` // missing, changed, unexpected, foreign, fragments, status or unusable
 	Port   string `json:"port,omitempty"`
@@ -32,6 +33,7 @@ type Difference struct {
 	Have   string `json:"have,omitempty"` // what there is
 }
 
+// NewDifference says what a difference is.
 func NewDifference(d *inspect.Difference) Difference {
 	r := Difference{Kind: string(d.Kind), Reason: d.Reason.String(), Why: d.Why, Want: d.Want, Have: d.Have}
 	if d.Port != nil {
@@ -67,7 +69,7 @@ func (r *Verification) Print(out *term.Writer, all bool) {
 		list = r.digest(out)
 	}
 	for _, d := range list {
-		d.Print(out)
+		d.print(out)
 	}
 	if n := len(r.Differences) - len(list); n > 0 {
 		out.Printf("  and %d more (--all shows them)\n", n)
@@ -101,7 +103,7 @@ func (r *Verification) summary() string {
 	return strings.Join(kinds, ", ")
 }
 
-func (d *Difference) Print(out *term.Writer) {
+func (d *Difference) print(out *term.Writer) {
 	out.Printf("  %s: %s\n", d.Kind, d.headline())
 	if d.Want != "" {
 		out.Printf("    - %s\n", d.Want)
