@@ -34,6 +34,7 @@ type Client struct {
 	lib     client.Client
 	cache   *cache.TableCache
 	changed chan struct{}
+	only    string // name of the only interface to replicate; "" for all
 
 	alive     context.Context // ends with the connection; ends calls in flight
 	kill      context.CancelFunc
@@ -54,17 +55,29 @@ type Client struct {
 // is wrong; it wraps fs.ErrNotExist, fs.ErrPermission, syscall.ECONNREFUSED,
 // ErrNoDatabase or context.DeadlineExceeded where that is the cause.
 func Dial(ctx context.Context, endpoint string, log *logrus.Entry) (*Client, error) {
-	return dial(ctx, endpoint, log, make(chan struct{}, 1), nil)
+	return newClient(make(chan struct{}, 1), nil).dial(ctx, endpoint, log)
 }
 
-// dial lets a Source pass its own trigger and the view of the generation before.
-func dial(ctx context.Context, endpoint string, log *logrus.Entry, changed chan struct{}, seed *model.Host) (*Client, error) {
+// DialInterface is [Dial] for whoever asks about one interface, which needn't exist yet: the
+// replica has all bridges, but of their interfaces at most the one with that name, and
+// changes of others aren't reported. At a thousand interfaces it costs a fraction.
+func DialInterface(ctx context.Context, endpoint, name string, log *logrus.Entry) (*Client, error) {
+	c := newClient(make(chan struct{}, 1), nil)
+	c.only = name
+	return c.dial(ctx, endpoint, log)
+}
+
+// newClient lets a Source pass its own trigger and the view of the generation before.
+func newClient(changed chan struct{}, seed *model.Host) *Client {
+	return &Client{changed: changed, view: newView(seed)}
+}
+
+func (c *Client) dial(ctx context.Context, endpoint string, log *logrus.Entry) (*Client, error) {
 	if err := checkEndpoint(endpoint); err != nil {
 		return nil, err
 	}
 	ctx, cancel := withDeadline(ctx, dialTimeout)
 	defer cancel()
-	c := &Client{changed: changed, view: newView(seed)}
 	c.alive, c.kill = context.WithCancel(context.Background())
 	c.dirty.all = true
 	if err := c.connect(ctx, endpoint, log); err != nil {
@@ -123,7 +136,11 @@ func (c *Client) monitor(ctx context.Context, types map[Table]ovsmodel.Model) er
 		Method: libovsdb.ConditionalMonitorRPC,
 	}
 	for table, row := range types {
-		m.Tables = append(m.Tables, client.TableMonitor{Table: string(table), Fields: columnsOf(row)})
+		t := client.TableMonitor{Table: string(table), Fields: columnsOf(row)}
+		if table == TableInterface && c.only != "" {
+			t.Conditions = []libovsdb.Condition{libovsdb.NewCondition("name", libovsdb.ConditionEqual, c.only)}
+		}
+		m.Tables = append(m.Tables, t)
 	}
 	if _, err := c.lib.Monitor(ctx, m); err != nil {
 		return fmt.Errorf("monitor: %w", err)

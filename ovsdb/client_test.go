@@ -324,3 +324,51 @@ func waitDone(t *testing.T, c *Client) {
 		t.Fatal("Done isn't closed")
 	}
 }
+
+// A replica of one interface has its bridge, whatever else is there, and reports its changes alone.
+func TestDialInterface(t *testing.T) {
+	s := startServer(t)
+	s.vsctl("-- add-br br0 -- add-port br0 a -- add-port br0 b -- set Interface a external_ids:k=v")
+	c, err := DialInterface(t.Context(), s.endpoint(), "a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b, row := c.Host().FindInterface("a")
+	if row == nil || b.Name != "br0" || row.ExternalIDs["k"] != "v" || len(b.Interfaces) != 1 {
+		t.Errorf("bridge %+v, interface %+v", b, row)
+	}
+	later, err := DialInterface(t.Context(), s.endpoint(), "c", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer later.Close()
+	if b := later.Host().Bridge("br0"); b == nil || len(b.Interfaces) != 0 {
+		t.Errorf("before it comes: %+v", b)
+	}
+	isQuiet := func() bool {
+		select {
+		case <-later.Changed():
+			return false
+		case <-time.After(200 * time.Millisecond):
+			return true
+		}
+	}
+	for !isQuiet() {
+	}
+	s.vsctl("-- set Interface b external_ids:k=v")
+	if !isQuiet() {
+		t.Error("a change of another interface is reported")
+	}
+	s.vsctl("-- add-port br0 c")
+	for deadline := time.After(10 * time.Second); ; {
+		if _, row := later.Host().FindInterface("c"); row != nil {
+			return
+		}
+		select {
+		case <-later.Changed():
+		case <-deadline:
+			t.Fatal("an interface that comes isn't reported")
+		}
+	}
+}

@@ -110,7 +110,7 @@ func (s *Source) dial(ctx context.Context) (*generation, error) {
 	s.mu.Lock()
 	last := s.last
 	s.mu.Unlock()
-	c, err := dial(ctx, s.endpoint, s.log, s.changed, last)
+	c, err := newClient(s.changed, last).dial(ctx, s.endpoint, s.log)
 	if err != nil {
 		return nil, err
 	}

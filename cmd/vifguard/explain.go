@@ -23,7 +23,7 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 			if err := checkFormat(cmd, format, "text"); err != nil {
 				return err
 			}
-			s, err := o.open(cmd.Context())
+			s, err := o.openFor(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

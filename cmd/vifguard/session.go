@@ -24,11 +24,39 @@ type session struct {
 
 // open connects to ovsdb-server for one command. The caller closes the session.
 func (o *options) open(ctx context.Context) (*session, error) {
-	return o.openFor(ctx, commandTimeout)
+	return o.connect(ctx, commandTimeout, func(ctx context.Context) (*ovsdb.Client, error) {
+		return ovsdb.Dial(ctx, o.endpoint, nil)
+	})
 }
 
-// openFor is open for a command with a time limit of its own.
-func (o *options) openFor(ctx context.Context, limit time.Duration) (*session, error) {
+// openPort is open for a command about one port that has a time limit of its own: of the
+// other ports the session knows nothing, not even whether they claim its OpenFlow port too.
+func (o *options) openPort(ctx context.Context, port string, limit time.Duration) (*session, error) {
+	return o.connect(ctx, limit, func(ctx context.Context) (*ovsdb.Client, error) {
+		return ovsdb.DialInterface(ctx, o.endpoint, port, nil)
+	})
+}
+
+// openFor is open for a command about what may be a port, and for everything if it is none:
+// a bridge, a name that somebody has mistyped, or "".
+func (o *options) openFor(ctx context.Context, name string) (*session, error) {
+	if name == "" {
+		return o.open(ctx)
+	}
+	s, err := o.openPort(ctx, name, commandTimeout)
+	if err != nil || s.Host().Bridge(name) == nil && s.has(name) {
+		return s, err
+	}
+	s.close()
+	return o.open(ctx)
+}
+
+func (s *session) has(port string) bool {
+	_, row := s.Host().FindInterface(port)
+	return row != nil
+}
+
+func (o *options) connect(ctx context.Context, limit time.Duration, dial func(context.Context) (*ovsdb.Client, error)) (*session, error) {
 	runDir := o.runDir
 	if runDir == "" {
 		var err error
@@ -37,7 +65,7 @@ func (o *options) openFor(ctx context.Context, limit time.Duration) (*session, e
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
-	c, err := ovsdb.Dial(ctx, o.endpoint, nil)
+	c, err := dial(ctx)
 	if err != nil {
 		cancel()
 		return nil, exit.Dial(o.endpoint, err)

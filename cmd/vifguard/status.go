@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ look is one line. Colours repeat what the words say, and NO_COLOR turns them off
 			if interval < minInterval {
 				return usageError(cmd, "--interval: %s is too short (want at least %s)", interval, minInterval)
 			}
-			s, err := o.open(cmd.Context())
+			s, err := o.openFor(cmd.Context(), strings.Join(args, ""))
 			if err != nil {
 				return err
 			}

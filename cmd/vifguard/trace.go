@@ -74,7 +74,7 @@ func isHex(s string) bool {
 }
 
 func (o *options) trace(cmd *cobra.Command, name string, frames [][]byte, format string) error {
-	s, err := o.open(cmd.Context())
+	s, err := o.openFor(cmd.Context(), name)
 	if err != nil {
 		return err
 	}

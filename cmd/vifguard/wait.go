@@ -49,7 +49,7 @@ message says what it was waiting for and what the state was.`,
 			if err := checkFormat(cmd, format, "text"); err != nil {
 				return err
 			}
-			s, err := o.openFor(cmd.Context(), timeout+commandTimeout)
+			s, err := o.openPort(cmd.Context(), w.port, timeout+commandTimeout)
 			if err != nil {
 				return err
 			}
