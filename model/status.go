@@ -15,10 +15,12 @@ type State string
 //	   v  |  it floods, and time heals
 //	quarantined
 //
-// A change of policy moves directly between all but pending; losing the OpenFlow port
+// In place of enforced, blocked and quarantined a VIF is exposed for as long as something in
+// the switch lets its frames pass around the tables. A change of policy moves directly between all but pending; losing the OpenFlow port
 // leads back to that.
 const (
 	StateEnforced    State = "enforced"
+	StateExposed     State = "exposed" // its rules are in force, but frames can pass around them
 	StateObserved    State = "observed"
 	StateOff         State = "off"
 	StateBlocked     State = "blocked"
@@ -28,7 +30,7 @@ const (
 
 // States returns all states.
 func States() []State {
-	return []State{StateEnforced, StateObserved, StateOff, StateBlocked, StateQuarantined, StatePending}
+	return []State{StateEnforced, StateExposed, StateObserved, StateOff, StateBlocked, StateQuarantined, StatePending}
 }
 
 // Status is what the agent writes on one interface. An empty field means that the
@@ -105,6 +107,19 @@ func PendingStatus(p *Policy, i *Interface, bridge Problems) Status {
 	s := Status{State: StatePending, Error: p.errorText(bridge), Flood: p.LastFlood(i)}
 	s.Seq, s.HasSeq = i.ExternalIDs[KeyStatusSeq]
 	return s
+}
+
+// Expose makes it the status of a VIF whose frames can pass around the tables: why leads the
+// error. It means nothing for a VIF of which nothing is dropped anyway.
+func (s *Status) Expose(why string) {
+	switch s.State {
+	case StateEnforced, StateBlocked, StateQuarantined:
+		s.State = StateExposed
+		if s.Error != "" {
+			why += "; " + s.Error
+		}
+		s.Error = why
+	}
 }
 
 // LastFlood returns what an interface says of its last quarantine; "" for one that has no

@@ -174,7 +174,7 @@ func (a *Agent) turn(ctx context.Context, wg *sync.WaitGroup) <-chan time.Time {
 	present := make(map[string]bool, len(host.Bridges))
 	for _, b := range host.Bridges {
 		present[b.Name] = true
-		a.aim(ctx, wg, bridge.NewTarget(b, host.Profiles))
+		a.aim(ctx, wg, bridge.NewTarget(host, b))
 	}
 	for name, r := range a.workers {
 		if !present[name] {
@@ -193,6 +193,7 @@ func (a *Agent) aim(ctx context.Context, wg *sync.WaitGroup, t *bridge.Target) {
 	name := t.Bridge.Name
 	r := a.workers[name]
 	if r != nil && t.Same(r.target) {
+		r.Inform(t.Host)
 		return
 	}
 	if r != nil && r.target.Bridge.UUID != t.Bridge.UUID {

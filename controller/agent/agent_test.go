@@ -239,6 +239,7 @@ func TestSeveralBridges(t *testing.T) {
 		h.vif(b, "tap-"+b, 1, mac1)
 	}
 	before := h.MustOfctl("dump-flows", "--no-stats", "br2")
+	h.MustOfctl("add-flow", "br1", "table=0,priority=1,actions=goto_table:20")
 	h.guard("br0")
 	h.guard("br1", "port-security-first-table=20", "port-security-exit-table=3")
 	h.run(never)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vifguard/vifguard/controller/bridge"
+	"github.com/vifguard/vifguard/controller/exposure"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
 )
@@ -23,6 +24,7 @@ type written struct {
 	outcomes  []*bridge.VIF        // parallel to its interfaces
 	report    *bridge.Report       // what decides where there is no outcome yet
 	problems  string               // what is wrong with the bridge's own metadata
+	findings  []exposure.Finding   // what decides about frames beside its tables
 	postponed map[string]time.Time // by UUID: interfaces that are to be called pending, and when
 }
 
@@ -59,7 +61,7 @@ func (w *written) stale(before *written) (list []int) {
 	if before == nil {
 		before = &written{bridge: &model.Bridge{}}
 	}
-	all := w.problems != before.problems
+	all := w.problems != before.problems || !exposure.Equal(w.findings, before.findings)
 	rows, outcomes := before.bridge.Interfaces, before.outcomes
 	for i, row := range w.bridge.Interfaces {
 		for len(rows) > 0 && model.Before(rows[0], row) {
@@ -126,6 +128,9 @@ func (a *Agent) writeStatus(ctx context.Context, host *model.Host) <-chan time.T
 func (a *Agent) collect(u *statusUpdate, b *model.Bridge) {
 	r, target := a.workers[b.Name].Report(), a.workers[b.Name].target
 	is := &written{bridge: b, outcomes: r.Outcomes(b), report: r, problems: target.Config.Problems.String(), postponed: make(map[string]time.Time)}
+	if r != nil {
+		is.findings = r.Findings
+	}
 	u.next[b.Name] = is
 	u.reported = u.reported && (r != nil || !target.Config.Guarded)
 	if e, ok := bridgeEdit(target, r); ok {
@@ -164,6 +169,8 @@ func (a *Agent) logStatus(b *model.Bridge, row *model.Interface, s model.Status,
 		log = log.WithField("checks", s.Checks)
 	}
 	switch {
+	case s.State == model.StateExposed:
+		log.WithField("error", s.Error).Warn("VIF programmed, but exposed")
 	case s.Error != "":
 		log.WithField("error", s.Error).Warn("VIF has metadata that can't be used")
 	case s.State == model.StateQuarantined: // its worker has said why
@@ -189,6 +196,9 @@ func statusOf(t *bridge.Target, row *model.Interface, outcome *bridge.VIF, r *br
 	}
 	s = model.StatusOf(outcome.Policy, outcome.Row, t.Config.Problems)
 	s.State = outcome.State()
+	if f := exposure.Of(r.Findings, row.Name); f != nil {
+		s.Expose(f.Words())
+	}
 	s.Flood = outcome.Policy.LastFlood(row)
 	if outcome.Quarantined() {
 		s.Flood = outcome.Quarantine()

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/vifguard/vifguard/controller/exposure"
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 )
 
 // fakeSwitch is a switch in memory, for tests in virtual time. TestFakeIsLikeARealSwitch
@@ -19,6 +22,7 @@ type fakeSwitch struct {
 	flows  map[flows.Key]openflow.Flow
 	meters map[uint32]openflow.Meter
 	mode   uint16
+	hidden exposure.Hidden
 
 	down    bool // nobody answers at its socket
 	refuse  func(flows.Change) bool
@@ -228,6 +232,20 @@ func (s *fakeSession) DeleteMeters(_ context.Context, list []openflow.Meter) err
 	}
 	return s.count("delete meters")
 }
+
+// Read implements Probe: a switch in memory has what it was given.
+func (f *fakeSwitch) Read(context.Context, *model.Host, *model.Bridge) exposure.Hidden {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked["hidden flows"]++
+	return f.hidden
+}
+
+// Addresses implements Probe.
+func (f *fakeSwitch) Addresses(*model.Host) map[string][]netip.Prefix { return nil }
+
+// Forget implements Probe.
+func (f *fakeSwitch) Forget() {}
 
 // disturb changes a flow as somebody else would, and tells.
 func (f *fakeSwitch) disturb(change func(map[flows.Key]openflow.Flow)) {

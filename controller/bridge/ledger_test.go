@@ -116,7 +116,7 @@ func (h *history) target() *Target {
 		b.Interfaces = append(b.Interfaces, row)
 	}
 	slices.SortFunc(b.Interfaces, model.CompareInterfaces)
-	return NewTarget(b, h.profiles)
+	return NewTarget(&model.Host{Bridges: []*model.Bridge{b}, Profiles: h.profiles}, b)
 }
 
 // After any history of all that flows depend on, a ledger holds what one holds that

@@ -1,8 +1,10 @@
 package bridge
 
 import (
+	"slices"
 	"time"
 
+	"github.com/vifguard/vifguard/controller/exposure"
 	"github.com/vifguard/vifguard/controller/metrics"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
@@ -49,6 +51,17 @@ func (w *Worker) Metrics() (_ metrics.BridgeState, ok bool) {
 	if r.Unguarded != nil {
 		s.Unguarded = r.Unguarded.Length
 	}
+	for _, kind := range exposure.Kinds() {
+		s.Findings = append(s.Findings, metrics.Finding{Kind: string(kind)})
+	}
+	for i := range r.Findings {
+		n := &s.Findings[slices.Index(exposure.Kinds(), r.Findings[i].Kind)]
+		if r.Findings[i].Severity == exposure.Exposed {
+			n.Exposures++
+		} else {
+			n.Notices++
+		}
+	}
 	outcomes := r.Outcomes(t.Bridge)
 	for i, row := range t.Bridge.Interfaces {
 		v := outcomes[i]
@@ -59,14 +72,14 @@ func (w *Worker) Metrics() (_ metrics.BridgeState, ok bool) {
 			continue
 		}
 		s.Desired += len(v.entries)
-		v.count(&s)
+		v.count(&s, exposure.Of(r.Findings, row.Name) != nil)
 		s.Drops = append(s.Drops, v.drops(o.packets)...)
 	}
 	return s, true
 }
 
 // count adds a port's state.
-func (v *VIF) count(s *metrics.BridgeState) {
+func (v *VIF) count(s *metrics.BridgeState, exposed bool) {
 	if len(v.Policy.Problems) > 0 {
 		s.Errors++
 	}
@@ -75,7 +88,11 @@ func (v *VIF) count(s *metrics.BridgeState) {
 	case v.Pending():
 		s.States[string(model.StatePending)]++
 	default:
-		s.States[string(v.State())]++
+		status := model.Status{State: v.State()}
+		if exposed {
+			status.Expose("")
+		}
+		s.States[string(status.State)]++
 	}
 }
 

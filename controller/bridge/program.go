@@ -34,7 +34,11 @@ func (w *Worker) achieve(ctx context.Context, t *Target) error {
 	if err := w.program(ctx, t); err != nil {
 		return err
 	}
-	w.publish(&Report{Target: t, VIFs: w.ledger.vifs, Guarded: w.ledger.guarded, shared: len(w.ledger.shared), Unguarded: w.last.unguarded})
+	w.judge(ctx, t)
+	w.publish(&Report{
+		Target: t, VIFs: w.ledger.vifs, Guarded: w.ledger.guarded, shared: len(w.ledger.shared),
+		Unguarded: w.last.unguarded, Findings: w.judgement.findings,
+	})
 	return nil
 }
 
@@ -189,6 +193,7 @@ func (w *Worker) read(all []openflow.Flow) []flows.Entry {
 			}
 		}
 	}
+	w.judgement.foreign = foreignFlows(all)
 	w.noteForeign(foreign)
 	w.observe(func(o *observation) {
 		o.installed, o.foreign, o.packets = len(own), foreign, packets
@@ -227,6 +232,7 @@ func (w *Worker) release(ctx context.Context, t *Target) error {
 	}
 	w.hangUp()
 	w.ledger = ledger{}
+	w.judgement = judgement{}
 	w.floods.clear()
 	clear(w.refusals)
 	w.enter(cleaned)

@@ -1,15 +1,19 @@
 package bridge
 
-import "github.com/vifguard/vifguard/model"
+import (
+	"github.com/vifguard/vifguard/controller/exposure"
+	"github.com/vifguard/vifguard/model"
+)
 
 // Report is what a worker achieved: the switch has confirmed it. It is immutable.
 type Report struct {
 	Target    *Target
-	VIFs      []*VIF     // parallel to Target.Bridge.Interfaces; nil when the bridge isn't guarded
-	Guarded   int        // how many of them are no trusted ports
-	Released  bool       // nothing of vifguard's is on the switch
-	Unguarded *Unguarded // the last time without checks; nil if this agent has seen none
-	Problem   string     // why the bridge couldn't be programmed; "" when it could
+	VIFs      []*VIF             // parallel to Target.Bridge.Interfaces; nil when the bridge isn't guarded
+	Guarded   int                // how many of them are no trusted ports
+	Released  bool               // nothing of vifguard's is on the switch
+	Unguarded *Unguarded         // the last time without checks; nil if this agent has seen none
+	Findings  []exposure.Finding // what decides about frames beside the tables, or is worth knowing
+	Problem   string             // why the bridge couldn't be programmed; "" when it could
 
 	shared int // number of shared flows
 }

@@ -70,6 +70,7 @@ func (w *Worker) connect(ctx context.Context, t *Target) error {
 		return err
 	}
 	w.session = &session{Switch: conn, pipeline: t.pipeline(), sampling: &sampling{sampler: &w.sampler, conn: conn}}
+	w.Probe.Forget()
 	w.observe(func(o *observation) { o.connected = true })
 	w.log.Debug("OpenFlow session open")
 	if !t.Config.Guarded {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -10,8 +11,11 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/vifguard/vifguard/controller/drops"
+	"github.com/vifguard/vifguard/controller/exposure"
+	"github.com/vifguard/vifguard/controller/exposure/probe"
 	"github.com/vifguard/vifguard/controller/metrics"
 	"github.com/vifguard/vifguard/flows"
+	"github.com/vifguard/vifguard/model"
 )
 
 // Times of a worker.
@@ -44,6 +48,10 @@ type Config struct {
 	// until it was programmed counts as unguarded, though nothing was in force on it before.
 	Remade bool
 
+	// Probe reads what decides about frames beside the tables; nil for the bridge's real
+	// switch.
+	Probe Probe
+
 	// Dial opens an OpenFlow session; nil for the bridge's real switch.
 	Dial func(ctx context.Context, socket string) (Switch, error)
 }
@@ -63,6 +71,8 @@ type Worker struct {
 	floods   *floods
 	sampler  sampler
 	last     comparison
+
+	judgement judgement
 }
 
 // mailbox is what a worker exchanges with other goroutines: immutable values, each written
@@ -70,6 +80,7 @@ type Worker struct {
 type mailbox struct {
 	wake chan struct{} // capacity 1
 	want atomic.Pointer[Target]
+	host atomic.Pointer[model.Host] // the newest view
 	done atomic.Pointer[Report]
 	seen atomic.Pointer[observation]
 }
@@ -91,6 +102,9 @@ func NewWorker(c Config) *Worker {
 	if c.Dial == nil {
 		c.Dial = dialSwitch
 	}
+	if c.Probe == nil {
+		c.Probe = &probe.Reader{RunDir: filepath.Dir(c.Socket), Bridge: c.Bridge}
+	}
 	log := c.Log.WithField("bridge", c.Bridge)
 	w := &Worker{
 		Config: c, log: log, mailbox: mailbox{wake: make(chan struct{}, 1)},
@@ -104,8 +118,13 @@ func NewWorker(c Config) *Worker {
 // Bridge returns the bridge's name.
 func (w *Worker) Bridge() string { return w.Config.Bridge }
 
+// Inform gives the worker the newest view of the host. What it changes beside the bridge's
+// own target is considered with the next comparison. Any goroutine may call it.
+func (w *Worker) Inform(h *model.Host) { w.host.Store(h) }
+
 // Aim gives the worker a new target. Any goroutine may call it.
 func (w *Worker) Aim(t *Target) {
+	w.Inform(t.Host)
 	w.want.Store(t)
 	select {
 	case w.wake <- struct{}{}:
@@ -285,5 +304,5 @@ func (w *Worker) publish(r *Report) {
 
 // same reports whether two reports say the same.
 func (r *Report) same(o *Report) bool {
-	return r.Target == o.Target && r.Problem == o.Problem && r.Released == o.Released && r.Unguarded == o.Unguarded && slices.Equal(r.VIFs, o.VIFs)
+	return r.Target == o.Target && r.Problem == o.Problem && r.Released == o.Released && r.Unguarded == o.Unguarded && slices.Equal(r.VIFs, o.VIFs) && exposure.Equal(r.Findings, o.Findings)
 }

@@ -39,7 +39,7 @@ func inVirtualTime(t *testing.T, test func(s *site)) {
 		log.SetOutput(io.Discard)
 		s := &site{t: t, sw: newFakeSwitch(), keys: map[string]string{model.KeyChecks: "auto"}}
 		s.w = NewWorker(Config{
-			Bridge: "br0", CheckInterval: 5 * time.Second, SampleRate: 10, Dial: s.sw.dial, Changed: func() {},
+			Bridge: "br0", CheckInterval: 5 * time.Second, SampleRate: 10, Dial: s.sw.dial, Probe: s.sw, Changed: func() {},
 			Log: logrus.NewEntry(log), Journal: drops.NewJournal(logrus.NewEntry(log)), Metrics: metrics.New("", nil).Bridge("br0"),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -69,7 +69,8 @@ func (s *site) add(name string, port uint32) *model.Interface {
 
 // aim gives the worker the bridge as it is, and lets everything settle that needs no time.
 func (s *site) aim() {
-	s.w.Aim(NewTarget(&model.Bridge{UUID: "b", Name: "br0", ExternalIDs: maps.Clone(s.keys), Interfaces: append([]*model.Interface(nil), s.rows...)}, nil))
+	b := &model.Bridge{UUID: "b", Name: "br0", ExternalIDs: maps.Clone(s.keys), Interfaces: append([]*model.Interface(nil), s.rows...)}
+	s.w.Aim(NewTarget(&model.Host{Bridges: []*model.Bridge{b}}, b))
 	synctest.Wait()
 }
 

@@ -48,11 +48,24 @@ func (j *judge) tunnels() {
 	}
 	for _, b := range j.Host.Bridges {
 		for _, i := range b.Interfaces {
-			if slices.Contains(tunnelTypes, i.Type) {
+			if isTunnel(i) {
 				j.tunnel(b, i)
 			}
 		}
 	}
+}
+
+func isTunnel(i *model.Interface) bool { return i.Type != "" && slices.Contains(tunnelTypes, i.Type) }
+
+// HasTunnels reports whether some bridge of the host has a tunnel, so that [Input].Addresses
+// matter.
+func HasTunnels(h *model.Host) bool {
+	for _, b := range h.Bridges {
+		if slices.ContainsFunc(b.Interfaces, isTunnel) {
+			return true
+		}
+	}
+	return false
 }
 
 func (j *judge) tunnel(b *model.Bridge, i *model.Interface) {

@@ -60,7 +60,7 @@ func New(version string, state func() State) *Metrics {
 			Help: "Quarantines of VIFs that flooded with frames that are refused.",
 		}, bridge),
 		lostKeys: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Name: "vifs_lost_keys_total",
+			Namespace: namespace, Name: "lost_keys_total",
 			Help: "VIFs whose row lost all its keys, so that they became unmarked ports.",
 		}, bridge),
 	}

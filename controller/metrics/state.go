@@ -26,6 +26,14 @@ type BridgeState struct {
 	States      map[string]int
 	Errors      int // VIFs with metadata that can't be used
 	Drops       []Drop
+	Findings    []Finding // one of each kind
+}
+
+// Finding counts what decides about frames beside the tables, of one kind.
+type Finding struct {
+	Kind      string
+	Exposures int // frames pass around the tables, or may
+	Notices   int // something to know
 }
 
 // Drop is a counter of one VIF for one reason.
@@ -47,6 +55,8 @@ var (
 	desired     = desc("flows_desired", "Flows that the bridge should have.", "bridge")
 	installed   = desc("flows_installed", "Flows of vifguard's that the bridge had at the last look.", "bridge")
 	foreign     = desc("foreign_flows", "Flows of others that take precedence over the checks.", "bridge")
+	exposures   = desc("bridge_exposures", "What lets frames of the bridge's VIFs pass around the tables, by kind.", "bridge", "kind")
+	notices     = desc("bridge_notices", "What is worth knowing about what decides beside the tables, by kind.", "bridge", "kind")
 	unknownPort = desc("unknown_port_dropped_packets_total", "Packets dropped because their port wasn't programmed yet.", "bridge")
 	vifs        = desc("vifs", "VIFs by state.", "bridge", "state")
 	errors      = desc("vifs_with_errors", "VIFs with metadata that can't be used.", "bridge")
@@ -61,7 +71,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connected, reachable, secure, unguarded, success, desired, installed, foreign,
-		unknownPort, vifs, errors, dropped, observed,
+		exposures, notices, unknownPort, vifs, errors, dropped, observed,
 	} {
 		ch <- d
 	}
@@ -88,6 +98,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		counter(unknownPort, b.UnknownPort, b.Name)
 		for state, n := range b.States {
 			gauge(vifs, float64(n), b.Name, state)
+		}
+		for _, f := range b.Findings {
+			gauge(exposures, float64(f.Exposures), b.Name, f.Kind)
+			gauge(notices, float64(f.Notices), b.Name, f.Kind)
 		}
 		for _, d := range b.Drops {
 			which := dropped

@@ -57,6 +57,10 @@ type Reader struct {
 	again bool      // once more, as the facts have just changed
 	ended time.Time // when the last reading ended
 	took  time.Duration
+
+	addresses  map[string][]netip.Prefix
+	addressed  time.Time // when they were last read
+	addressing time.Duration
 }
 
 // facts are what hidden flows depend on.
@@ -98,6 +102,24 @@ func (r *Reader) Read(ctx context.Context, h *model.Host, b *model.Bridge) expos
 	r.ended = time.Now()
 	r.took, r.facts, r.again = r.ended.Sub(began), now, changed
 	return r.last
+}
+
+// Addresses returns the addresses of the host's network devices, with their networks, by
+// name of the device, of now or as last read: that takes the longer the more devices there
+// are. Nil is unknown. They matter where there are tunnels only, so they are read only
+// then.
+func (r *Reader) Addresses(h *model.Host) map[string][]netip.Prefix {
+	if !exposure.HasTunnels(h) {
+		return nil
+	}
+	if !r.addressed.IsZero() && time.Since(r.addressed) < calmShare*r.addressing {
+		return r.addresses
+	}
+	began := time.Now()
+	r.addresses, _ = Addresses() // unknown is what it is judged as
+	r.addressed = time.Now()
+	r.addressing = r.addressed.Sub(began)
+	return r.addresses
 }
 
 // Addresses returns the addresses of the host's network devices, with their networks, by
