@@ -70,11 +70,12 @@ type InterfaceFacts struct {
 	PortUUID string // of the Port row
 
 	// Protocols that Open vSwitch speaks at the port before any OpenFlow table.
-	NoSTP, NoRSTP bool // Port's other_config:stp-enable, rstp-enable are "false"
-	LACP          bool // Port's lacp is "active" or "passive"
-	BFD           bool // bfd:enable
-	CFM           bool // cfm_mpid is set
-	LLDP          bool // lldp:enable
+	STP, RSTP string // Port's other_config:stp-enable, rstp-enable; "" for unset, which is true
+	Closed    string // Port's external_ids:vifguard-closed, see [KeyClosed]
+	LACP      bool   // Port's lacp is "active" or "passive"
+	BFD       bool   // bfd:enable
+	CFM       bool   // cfm_mpid is set
+	LLDP      bool   // lldp:enable
 
 	RemoteIP, LocalIP string // options:remote_ip, local_ip: of tunnels
 }

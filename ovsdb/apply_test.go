@@ -69,8 +69,8 @@ func TestApplyConfig(t *testing.T) {
 	if missing, err := c.Apply(context.Background(), edits); err != nil || len(missing) > 0 {
 		t.Fatal(missing, err)
 	}
-	h := s.wait(c, "the edits", func(h *model.Host) bool { return h.Bridge("br0").Facts.DisableInBand && find(h, "tap1").Facts.NoRSTP })
-	if f := find(h, "tap1").Facts; !f.NoSTP || h.Bridge("br0").ExternalIDs["note"] != "1" {
+	h := s.wait(c, "the edits", func(h *model.Host) bool { return h.Bridge("br0").Facts.DisableInBand && find(h, "tap1").Facts.NoRSTP() })
+	if f := find(h, "tap1").Facts; !f.NoSTP() || h.Bridge("br0").ExternalIDs["note"] != "1" {
 		t.Errorf("written in part:\n%s", dump(h))
 	}
 	edits[0].Config = MapEdit{Delete: []string{"disable-in-band"}}

@@ -115,7 +115,7 @@ func TestHostFollowsChanges(t *testing.T) {
 			i := find(h, "s1")
 			return i != nil && i.Port == "s1" && find(h, "s2") == nil
 		}, "s1", false},
-		{"set Port tap2 other_config:stp-enable=false", func(h *model.Host) bool { return find(h, "tap2").Facts.NoSTP }, "tap2", false},
+		{"set Port tap2 other_config:stp-enable=false", func(h *model.Host) bool { return find(h, "tap2").Facts.NoSTP() }, "tap2", false},
 		{"set Port tap2 lacp=active", func(h *model.Host) bool { return find(h, "tap2").Facts.LACP }, "tap2", false},
 		{"set Port tap2 lacp=off", func(h *model.Host) bool { return !find(h, "tap2").Facts.LACP }, "tap2", false},
 		{"set Interface tap2 bfd:enable=TRUE", func(h *model.Host) bool { return find(h, "tap2").Facts.BFD }, "tap2", false},

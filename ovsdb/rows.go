@@ -83,6 +83,7 @@ type portRow struct {
 	Name        string            `ovsdb:"name"`
 	Interfaces  []string          `ovsdb:"interfaces"`
 	OtherConfig map[string]string `ovsdb:"other_config"`
+	ExternalIDs map[string]string `ovsdb:"external_ids"`
 	LACP        *string           `ovsdb:"lacp"`
 }
 
@@ -254,7 +255,7 @@ type port struct {
 func (r *portRow) port() port {
 	return port{name: r.Name, facts: model.InterfaceFacts{
 		PortUUID: r.UUID,
-		NoSTP:    isSet(r.OtherConfig, "stp-enable", false), NoRSTP: isSet(r.OtherConfig, "rstp-enable", false),
+		STP:      r.OtherConfig["stp-enable"], RSTP: r.OtherConfig["rstp-enable"], Closed: r.ExternalIDs[model.KeyClosed],
 		LACP: r.LACP != nil && *r.LACP != "off",
 	}}
 }
@@ -372,7 +373,8 @@ func (r *bridgeRow) clone() *bridgeRow {
 
 func (r *portRow) clone() *portRow {
 	c := *r
-	c.Interfaces, c.OtherConfig, c.LACP = slices.Clone(r.Interfaces), maps.Clone(r.OtherConfig), clonePtr(r.LACP)
+	c.Interfaces, c.LACP = slices.Clone(r.Interfaces), clonePtr(r.LACP)
+	c.OtherConfig, c.ExternalIDs = maps.Clone(r.OtherConfig), maps.Clone(r.ExternalIDs)
 	return &c
 }
 
@@ -412,7 +414,8 @@ func (r *bridgeRow) EqualsModel(m ovsmodel.Model) bool {
 func (r *portRow) EqualsModel(m ovsmodel.Model) bool {
 	o, ok := m.(*portRow)
 	return ok && r.UUID == o.UUID && r.Name == o.Name && equalPtr(r.LACP, o.LACP) &&
-		slices.Equal(r.Interfaces, o.Interfaces) && maps.Equal(r.OtherConfig, o.OtherConfig)
+		slices.Equal(r.Interfaces, o.Interfaces) &&
+		maps.Equal(r.OtherConfig, o.OtherConfig) && maps.Equal(r.ExternalIDs, o.ExternalIDs)
 }
 
 func (r *interfaceRow) EqualsModel(m ovsmodel.Model) bool {

@@ -172,7 +172,7 @@ func ptr[T any](v T) *T { return &v }
 
 // meanings are the maps of which single keys are read.
 var meanings = map[string]map[string]string{
-	"bridgeRow.OtherConfig": {"disable-in-band": "true"}, "portRow.OtherConfig": {"stp-enable": "false"},
+	"bridgeRow.OtherConfig": {"disable-in-band": "true"}, "portRow.OtherConfig": {"stp-enable": "false"}, "portRow.ExternalIDs": {model.KeyClosed: "stp-enable"},
 	"interfaceRow.Options": {"remote_ip": "flow"}, "interfaceRow.BFD": {"enable": "true"}, "interfaceRow.LLDP": {"enable": "true"},
 	"rootRow.ExternalIDs": {"port-security-profile-x": "y"}, "rootRow.OtherConfig": {"vlan-limit": "2"},
 }

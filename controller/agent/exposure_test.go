@@ -24,6 +24,13 @@ func TestExposure(t *testing.T) {
 			},
 			kind: "in-band", says: "disable-in-band=true",
 		},
+		"STP where the Port asks for it": {
+			open: func(h *host) {
+				h.MustVsctl("set", "Port", "tap1", "other_config:stp-enable=true", "--", "set", "Bridge", "br0", "stp_enable=true")
+			},
+			close: func(h *host) { h.MustVsctl("set", "Port", "tap1", "other_config:stp-enable=false") },
+			kind:  "stp", says: "stp-enable=false",
+		},
 		"a flow of somebody else": {
 			open:  func(h *host) { h.MustOfctl("add-flow", "br0", "table=0,priority=65000,in_port=1,actions=NORMAL") },
 			close: func(h *host) { h.MustOfctl("--strict", "del-flows", "br0", "table=0,priority=65000,in_port=1") },
@@ -67,5 +74,44 @@ func TestExposure(t *testing.T) {
 			h.awaitMetric(fmt.Sprintf(`vifguard_bridge_exposures{bridge="br0",kind="%s"}`, test.kind), 0)
 			h.awaitLog("closed: nothing of this kind is found any more")
 		})
+	}
+}
+
+// VIFs take no part in spanning trees that their bridge takes part in, unless their Port says
+// so, from when they come until the bridge is released; ports that aren't checked do.
+func TestSpanningTree(t *testing.T) {
+	h := newHost(t)
+	h.MustBridge("br0", "stp_enable=true")
+	h.vif("br0", "tap1", 1, mac1)
+	h.vif("br0", "tap2", 2, mac2, "port-security=off")
+	h.vif("br0", "up", 3)
+	h.guard("br0")
+	h.run(never)
+	config := func(port, column string) string { return strings.TrimSpace(h.MustVsctl("get", "Port", port, column)) }
+	await := func(port, want string) {
+		t.Helper()
+		h.wait("other_config of "+port, func() error {
+			if got := config(port, "other_config"); got != want {
+				return fmt.Errorf("%s, want %s", got, want)
+			}
+			return nil
+		})
+	}
+	await("tap1", `{stp-enable="false"}`)
+	h.await("tap1", "state=enforced", "error=")
+	h.vif("br0", "tap3", 4, "attached-mac=52:54:00:00:00:03")
+	await("tap3", `{stp-enable="false"}`)
+	h.await("tap3", "state=enforced", "error=")
+	for _, port := range []string{"tap2", "up"} {
+		if got := config(port, "other_config"); got != "{}" {
+			t.Errorf("%s: %s", port, got)
+		}
+	}
+	h.MustSetIDs("tap3", map[string]string{"port-security": "off"})
+	await("tap3", "{}")
+	h.MustVsctl("remove", "Bridge", "br0", "external_ids", "port-security")
+	await("tap1", "{}")
+	if got := config("tap1", "external_ids"); got != "{}" {
+		t.Errorf("left on tap1: %s", got)
 	}
 }

@@ -61,7 +61,8 @@ func (w *written) stale(before *written) (list []int) {
 	if before == nil {
 		before = &written{bridge: &model.Bridge{}}
 	}
-	all := w.problems != before.problems || !exposure.Equal(w.findings, before.findings)
+	all := w.problems != before.problems || !exposure.Equal(w.findings, before.findings) ||
+		w.bridge.Facts.STP != before.bridge.Facts.STP || w.bridge.Facts.RSTP != before.bridge.Facts.RSTP
 	rows, outcomes := before.bridge.Interfaces, before.outcomes
 	for i, row := range w.bridge.Interfaces {
 		for len(rows) > 0 && model.Before(rows[0], row) {
@@ -146,6 +147,9 @@ func (a *Agent) collect(u *statusUpdate, b *model.Bridge) {
 		if left := is.postpone(before, row, status); left > 0 {
 			u.wait = min(u.wait, left)
 			continue
+		}
+		if e, ok := portEdit(target, row, is.outcomes[i]); ok {
+			u.edits = append(u.edits, e)
 		}
 		set, del := status.Changes(row)
 		if len(set) == 0 && len(del) == 0 {

@@ -98,13 +98,13 @@ func TestJudgeFacts(t *testing.T) {
 		}, []string{"exposed fail-open all"}},
 
 		"stp": {func(in *exposure.Input) {
-			in.Bridge.Facts.STP, in.VIFs[0].Facts.NoSTP, in.VIFs[1].Facts.NoRSTP = true, true, true
+			in.Bridge.Facts.STP, in.VIFs[0].Facts.STP, in.VIFs[1].Facts.RSTP = true, "false", "false"
 		}, []string{"exposed stp vif2"}},
 		"rstp": {func(in *exposure.Input) {
-			in.Bridge.Facts.RSTP, in.VIFs[0].Facts.NoSTP, in.VIFs[1].Facts.NoRSTP = true, true, true
+			in.Bridge.Facts.RSTP, in.VIFs[0].Facts.STP, in.VIFs[1].Facts.RSTP = true, "false", "false"
 		}, []string{"exposed rstp vif1"}},
 		"stp nowhere": {func(in *exposure.Input) {
-			in.Bridge.Facts.STP, in.VIFs[0].Facts.NoSTP, in.VIFs[1].Facts.NoSTP = true, true, true
+			in.Bridge.Facts.STP, in.VIFs[0].Facts.STP, in.VIFs[1].Facts.STP = true, "false", "False"
 		}, nil},
 		"protocols at an uplink": {func(in *exposure.Input) {
 			in.Bridge.Interfaces[1].Facts = model.InterfaceFacts{LACP: true, BFD: true, CFM: true, LLDP: true}

@@ -25,10 +25,10 @@ func forPorts(ports []string, command string) (list []string) {
 func (j *judge) spanningTree() {
 	f := j.Bridge.Facts
 	if f.STP {
-		j.spanning(STP, "stp-enable", j.names(func(v *VIF) bool { return !v.Facts.NoSTP }))
+		j.spanning(STP, "stp-enable", j.names(func(v *VIF) bool { return !v.Facts.NoSTP() }))
 	}
 	if f.RSTP {
-		j.spanning(RSTP, "rstp-enable", j.names(func(v *VIF) bool { return !v.Facts.NoRSTP }))
+		j.spanning(RSTP, "rstp-enable", j.names(func(v *VIF) bool { return !v.Facts.NoRSTP() }))
 	}
 }
 
