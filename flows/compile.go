@@ -147,6 +147,7 @@ func (c *compiler) claimedMACs() {
 		if own := c.port.Policy.MAC; mac.IsVRRP() && mac != own {
 			twin := toClaims(longestOption)
 			twin.Set |= FlagVRRP
+			c.add(StageND, prioAllow, Match{EthSrc: own, Payload: ns, Flags: firstPass}, twin, "NS from the own MAC for VRRP virtual MAC "+mac.String())
 			c.add(StageND, prioAllow, Match{EthSrc: own, Payload: na, Flags: firstPass}, twin, "NA from the own MAC for VRRP virtual MAC "+mac.String())
 		}
 	}
@@ -220,7 +221,11 @@ func (c *compiler) ndClaims(b model.Binding) {
 	c.add(StageND, prioAllow, m, goTo(StageIP), "advertisement of "+b.String())
 	if own, ok := c.vrrpOwner(b); ok {
 		twin := Advertisement(NA{Target: b.Prefix, TLL: &b.MAC})
-		c.add(StageND, prioAllow, Match{EthSrc: own, Payload: twin, Flags: FlagMatch{Set: FlagND | FlagVRRP}}, goTo(StageIP), "advertisement of "+b.String()+" from the own MAC")
+		c.add(StageND, prioAllow, Match{EthSrc: own, Payload: twin, Flags: vrrpTwin}, goTo(StageIP), "advertisement of "+b.String()+" from the own MAC")
+		// Its source is what a solicitation claims, which the source check would allow the
+		// own MAC for other addresses.
+		ns := Solicitation(b.Prefix, NS{SLL: &b.MAC})
+		c.add(StageND, prioAllow, Match{EthSrc: own, Payload: ns, Flags: vrrpTwin}, goTo(StageExit), "solicitation by "+b.String()+" from the own MAC")
 	}
 }
 
@@ -256,7 +261,7 @@ func (c *compiler) source6(b model.Binding) {
 	c.add(StageIP, prioAllow, m, goTo(StageExit), "IPv6 source "+b.String())
 	if own, ok := c.vrrpOwner(b); ok && !b.IPOnly() {
 		twin := IPv6{Src: b.Prefix, HopLimit: hopLimitND, Inner: NA{TLL: &b.MAC}}
-		m := Match{EthSrc: own, Payload: twin, Flags: FlagMatch{Set: FlagND | FlagVRRP}}
+		m := Match{EthSrc: own, Payload: twin, Flags: vrrpTwin}
 		c.add(StageIP, prioAllow, m, goTo(StageExit), "source of an advertisement of "+b.String()+" from the own MAC")
 	}
 	if ip {

@@ -14,7 +14,7 @@ const (
 	FlagRouter                       // the router guard is lifted
 	FlagTagOK                        // a VLAN tag may pass
 	FlagND                           // a solicitation or advertisement with good options, its claims still to be judged
-	FlagVRRP                         // an NA from the own MAC that advertises a VRRP virtual MAC
+	FlagVRRP                         // an NS or NA from the own MAC with a VRRP virtual MAC inside
 	FlagLong                         // a solicitation or advertisement longer than the options that were seen
 )
 

@@ -100,6 +100,7 @@ const (
 var (
 	firstPass  = FlagMatch{Clear: FlagND}
 	secondPass = FlagMatch{Set: FlagND}
+	vrrpTwin   = FlagMatch{Set: FlagND | FlagVRRP} // from the own MAC, with a virtual one inside
 )
 
 // The longest frames that carry a solicitation or advertisement without an option, and
@@ -142,6 +143,8 @@ func sharedND(rs *ruleList) {
 	sharedSenderMACs(rs)
 	sharedLengths(rs)
 	rs.add(prioBlame, Match{Payload: Solicitation(unspecified6, NS{}), Flags: secondPass}, refuse(), "duplicate address detection for an address that isn't the VIF's, or with an option")
+	rs.add(prioRefuse, Match{Payload: Solicitation(unspecified6, NS{}), Flags: vrrpTwin}, refuse(), "duplicate address detection with an option, whatever prefixes the VIF owns")
+	rs.add(prioBlame-1, Match{Payload: Solicitation(anySource, NS{}), Flags: vrrpTwin}, refuse(), "solicitation with a virtual MAC that doesn't have the source")
 	rs.add(prioClass, Match{Payload: Solicitation(anySource, NS{}), Flags: secondPass}, goTo(StageIP), "the source of a solicitation goes to the source check")
 	rs.add(prioClass, Match{Payload: Advertisement(NA{}), Flags: secondPass}, refuse(), "advertisement of an address that isn't the VIF's")
 	for _, t := range []ICMPv6{RouterAdvertisement, Redirect} {

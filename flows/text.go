@@ -42,7 +42,7 @@ func (r *Rule) ActionText(p Pipeline) string {
 		words = append(words, fmt.Sprintf("load:0x%x->NXM_NX_REG%d[%d..%d]", l.Value, Register, l.Offset, end))
 	}
 	if r.Actions.Singly {
-		words = append(words, "load:0x1->NXM_NX_ND_SLL[0..47]")
+		words = append(words, fmt.Sprintf("load:0x%x->NXM_NX_ND_SLL[0..47]", NobodysMAC))
 	}
 	if n := r.Actions.Longer; n != 0 {
 		words = append(words, fmt.Sprintf("check_pkt_larger(%d)->NXM_NX_REG%d[%d]", n, Register, LongBit))
@@ -73,6 +73,12 @@ func (r *Rule) ActionText(p Pipeline) string {
 // vSwitch look up the rest of the way in a megaflow of its own (recirc_for_mpls in
 // ofproto-dpif-xlate.c). There is no action for just that.
 const EtherTypeMPLS = 0x8847
+
+// NobodysMAC is written where a solicitation has no source link-layer option, so that
+// ovs-vswitchd does it: the datapaths can't. There is no action for just that. An option
+// of 00:00:00:00:00:00 looks like none, and is overwritten; with a group address no
+// receiver learns anything from it.
+const NobodysMAC = 0x01_00_00_00_00_00
 
 // RegisterLoad writes Value into Bits bits of the register from bit Offset on.
 type RegisterLoad struct {

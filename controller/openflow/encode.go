@@ -173,12 +173,10 @@ var nxNDSLL = oxm{of.OXM_CLASS_NXM_1, of.NXM_NX_ND_SLL}
 
 func appendActions(b []byte, r *flows.Rule, p flows.Pipeline) []byte {
 	for _, l := range r.Loads(p) {
-		b = appendLoad(b, fieldHeader(flows.FieldRegister), 4, l)
+		b = appendLoad(b, fieldHeader(flows.FieldRegister), 4, l.Bits, l.Offset, uint64(l.Value))
 	}
 	if r.Actions.Singly {
-		// There is no action for just that. The datapaths can't write this field, so
-		// ovs-vswitchd does it for them, and finds no option in the packet to write to.
-		b = appendLoad(b, nxNDSLL, 6, flows.RegisterLoad{Bits: 48, Value: 1})
+		b = appendLoad(b, nxNDSLL, 6, 48, 0, flows.NobodysMAC)
 	}
 	if n := r.Actions.Longer; n != 0 {
 		b = appendCheckPktLarger(b, n)
@@ -205,13 +203,13 @@ func appendActions(b []byte, r *flows.Rule, p flows.Pipeline) []byte {
 	return b
 }
 
-// appendLoad appends NXAST_REG_LOAD into a field of size bytes.
-func appendLoad(b []byte, h oxm, size uint8, l flows.RegisterLoad) []byte {
+// appendLoad appends NXAST_REG_LOAD into some bits of a field of size bytes.
+func appendLoad(b []byte, h oxm, size uint8, bits, offset int, value uint64) []byte {
 	b = appendNicira(b, regLoadLen, of.NXAST_REG_LOAD)
-	b = binary.BigEndian.AppendUint16(b, uint16(l.Offset<<6|(l.Bits-1)))
+	b = binary.BigEndian.AppendUint16(b, uint16(offset<<6|(bits-1)))
 	b = binary.BigEndian.AppendUint16(b, h.class)
 	b = append(b, h.field<<1, size)
-	return binary.BigEndian.AppendUint64(b, uint64(l.Value))
+	return binary.BigEndian.AppendUint64(b, value)
 }
 
 func appendCheckPktLarger(b []byte, longest uint16) []byte {

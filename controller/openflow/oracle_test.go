@@ -87,7 +87,7 @@ func instructions(r *flows.Rule, p flows.Pipeline) []of.Instruction {
 	}
 	if r.Actions.Singly {
 		dst := of.MatchField{Class: of.OXM_CLASS_NXM_1, Field: of.NXM_NX_ND_SLL, Length: 6}
-		add(of.NewNXActionRegLoad(47, &dst, 1))
+		add(of.NewNXActionRegLoad(47, &dst, 0x010000000000))
 	}
 	if n := r.Actions.Longer; n != 0 {
 		// As Open vSwitch 3.1 sends it back: bit 7 of register 15.

@@ -95,7 +95,7 @@ func icmp4Frames() []Frame {
 		row("echo reply", "RFC 792", from(own, icmpReply, 0), pass()),
 		row("echo request", "RFC 792", from(own, icmpRequest, 0), pass()),
 		row("type next to redirect's", "near miss", from(own, 4, 1), pass()),
-		row("long echo reply, first fragment", "RFC 791", fragment(own, 0, true, icmp4(icmpReply, 0, make([]byte, 1468))), pass()),
-		row("long echo reply, last fragment", "RFC 791", fragment(own, 185, false, make([]byte, 20)), pass()),
+		row("long echo reply, first fragment", "RFC 791", fragment(own, 0, true, icmp4(icmpReply, 0, make([]byte, 988))), pass()),
+		row("long echo reply, last fragment", "RFC 791", fragment(own, 124, false, make([]byte, 20)), pass()),
 	}
 }

@@ -158,6 +158,10 @@ func lengthFrames() []Frame {
 		row("NS with an unknown option, foreign source", "RFC 4861 section 4.6", func(v *VIF) []byte { return v.ns(v.V6.Foreign, lab.NDOption(253, payload[:6])) }, unreadable()),
 		row("DAD with a nonce for the link-local address", "RFC 7527", func(v *VIF) []byte { return v.dad(v.MAC, v.LinkLocal(), nonce) }, pass()),
 		row("DAD with a nonce for a foreign address", "RFC 7527", func(v *VIF) []byte { return v.dad(v.MAC, v.V6.Foreign, nonce) }, fromARP(ND)),
+		row("DAD with a zero option", "RFC 4861 section 7.1.1", func(v *VIF) []byte {
+			return v.dad(v.MAC, v.V6.Own, lab.NDOption(optionSource, make([]byte, 6)))
+		}, invalid()).limited("the switch can't tell a zero address from an absent option, nor the option by its length from a nonce. "+
+			"Receivers discard the message (RFC 4861 section 7.1.1)", pass()),
 		row("DAD with two nonces", "RFC 7527", func(v *VIF) []byte { return v.dad(v.MAC, v.V6.Own, nonce, nonce) }, unreadable()),
 		row("DAD with a nonce and its option", "RFC 4861 section 7.1.1", func(v *VIF) []byte { return v.dad(v.MAC, v.V6.Own, nonce, lab.SourceLL(v.MAC)) }, unreadable()),
 		row("DAD with a nonce and a foreign option", "RFC 4861 section 7.1.1", func(v *VIF) []byte { return v.dad(v.MAC, v.V6.Own, nonce, lab.SourceLL(v.Foreign)) }, drop(MAC)),

@@ -136,8 +136,43 @@ func vrrpFrames() []Frame {
 		row("NA: the own MAC claims the virtual address", "not a VRRP shape", func(v *VIF) []byte {
 			return v.na(v.MAC, v.LinkLocal(), v.V6.Virtual, lab.TargetLL(v.MAC))
 		}, fromARP(ND)),
-		row("NS: own Ethernet source, virtual option", "not a VRRP shape",
+		row("NS from the own MAC and the virtual address for the virtual one", shape2,
+			func(v *VIF) []byte { return v.ns(v.V6.Virtual, lab.SourceLL(v.VMAC6)) }, ok),
+		row("NS from the own MAC and the virtual one's link-local address", shape2,
+			func(v *VIF) []byte { return v.ns(lab.LinkLocal(v.VMAC6), lab.SourceLL(v.VMAC6)) }, ok),
+		row("NS from the virtual MAC and address", shape1,
+			func(v *VIF) []byte { return v.nsFrom(v.VMAC6, v.V6.Virtual, v.V6.Peer, lab.SourceLL(v.VMAC6)) }, ok),
+		row("NS from the virtual MAC and address without an option", shape1,
+			func(v *VIF) []byte { return v.nsFrom(v.VMAC6, v.V6.Virtual, v.V6.Peer) }, ok),
+		row("NS: own Ethernet source, virtual option, own address", "not a VRRP shape",
+			func(v *VIF) []byte { return v.ns(v.V6.Own, lab.SourceLL(v.VMAC6)) }, refused(ND)),
+		row("NS: own Ethernet source, virtual option, own link-local address", "not a VRRP shape",
 			func(v *VIF) []byte { return v.ns(v.LinkLocal(), lab.SourceLL(v.VMAC6)) }, refused(ND)),
+		row("NS: own Ethernet source, virtual option, foreign address", "ND poisoning",
+			func(v *VIF) []byte { return v.ns(v.V6.Foreign, lab.SourceLL(v.VMAC6)) }, refused(ND)),
+		row("NS: own Ethernet source, virtual option of IPv4, virtual address of IPv6", "the address is another MAC's",
+			func(v *VIF) []byte { return v.ns(v.V6.Virtual, lab.SourceLL(v.VMAC4)) }, refused(ND)),
+		row("NS: own Ethernet source, another virtual one's link-local address", "the address is another MAC's",
+			func(v *VIF) []byte { return v.ns(lab.LinkLocal(v.VMAC4), lab.SourceLL(v.VMAC6)) }, refused(ND)),
+		row("NS: virtual Ethernet source, own option", "not a VRRP shape",
+			func(v *VIF) []byte { return v.nsFrom(v.VMAC6, v.V6.Virtual, v.V6.Peer, lab.SourceLL(v.MAC)) }, refused(ND)),
+		row("NS: virtual Ethernet source, another virtual option", "not a VRRP shape",
+			func(v *VIF) []byte { return v.nsFrom(v.VMAC6, v.V6.Virtual, v.V6.Peer, lab.SourceLL(v.VMAC4)) }, refused(ND)),
+		row("NS: the own MAC claims the virtual address", "not a VRRP shape",
+			func(v *VIF) []byte { return v.ns(v.V6.Virtual, lab.SourceLL(v.MAC)) }, fromARP(ND)),
+		row("NS: own Ethernet source, another router's option", "virtual router stealing",
+			func(v *VIF) []byte { return v.ns(v.V6.Virtual, lab.SourceLL(lab.VirtualMAC(v.N+100, true))) }, drop(MAC)),
+		row("NS: own Ethernet source, virtual option and address, a nonce", "RFC 3971; the switch doesn't see it", func(v *VIF) []byte {
+			return v.ns(v.V6.Virtual, lab.SourceLL(v.VMAC6), lab.NDOption(optionNonce, payload[:6]))
+		}, refused(Malformed)),
+		row("DAD from the own MAC with the virtual option", "RFC 4861 section 7.1.1",
+			func(v *VIF) []byte { return v.dad(v.MAC, v.V6.Virtual, lab.SourceLL(v.VMAC6)) }, refused(ND)),
+		row("DAD from the own MAC for the virtual address", "not a VRRP shape",
+			func(v *VIF) []byte { return v.dad(v.MAC, v.V6.Virtual) }, fromARP(ND)),
+		row("VRRP advertisement in a first fragment from the virtual MAC", "RFC 791", func(v *VIF) []byte {
+			packet := lab.IPv4{Src: v.V4.Own, Dst: lab.VRRPGroup4, Protocol: lab.ProtoVRRP, ID: 7, More: true}.Packet(make([]byte, 16))
+			return lab.IPFrame(lab.GroupMAC(lab.VRRPGroup4), v.VMAC4, packet)
+		}, ok),
 		row("RA from the virtual MAC", "virtual router stealing", func(v *VIF) []byte {
 			return v.frame(nd{eth: v.VMAC6, src: lab.LinkLocal(v.VMAC6), dst: lab.AllNodes, typ: lab.ICMPv6RA, body: lab.RABody(lab.SourceLL(v.VMAC6))})
 		}, refused(Router)),

@@ -176,7 +176,7 @@ func untagged(frame []byte) []byte {
 	for isTag(be(frame[12:])) && len(frame) >= 18 && be(frame[14:])&0xfff == 0 {
 		frame = slices.Concat(frame[:12], frame[16:])
 	}
-	return frame
+	return withoutOption(frame)
 }
 
 // outcome is what the switch did with a frame: how often it arrived, out of how often

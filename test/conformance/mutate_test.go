@@ -48,7 +48,7 @@ func (g *generator) policy(v *VIF) keysOfPort {
 		model.KeyChecks:      pick(g, checks...),
 		model.KeyAddresses:   g.some("{Own4}", "{Own6}", "{Net4}", "{Net6}", "{Pair4}", "198.18.0.0/15", "2001:db8::/32"),
 		model.KeyPairs: g.some("{Other4}@{Other}", "{Other6}@{Other}", "{Virtual4}@{VMAC4}", "{Virtual6}@{VMAC6}",
-			"{Net4}@{VMAC4}", "{Net6}@{VMAC6}", "{Own6}@{VMAC6}", "fe80::/10", "0.0.0.0/8", "::/16",
+			"{Net4}@{VMAC4}", "{Net6}@{VMAC6}", "{Own6}@{VMAC6}", "fe80::/10", "0.0.0.0/8", "::/16", "::/16@{VMAC6}", "0.0.0.0/8@{VMAC4}",
 			pick(g, "0.0.0.0/0", "0.0.0.0/0@{Other}", "0.0.0.0/0@{VMAC4}"), pick(g, "::/0", "::/0@{Other}", "::/0@{VMAC6}"), "0.0.0.0/1", "8000::/1", "198.0.0.0/7", "198.0.0.0/8", "2000::/15", "2001::/16"),
 		model.KeyAllow: g.some("dhcp-server", "router", "priority-tag", "vlan-trunk", "ethertype:0x88cc", "ethertype:0x9100"),
 	}

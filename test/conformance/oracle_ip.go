@@ -175,7 +175,7 @@ func (j *judgment) sourceAllowed() bool {
 		return j.sourceless()
 	case j.etherType == typeIPv6:
 		// The IPv6 twin of RFC 9568 section 8.1.2 may have either MAC's address.
-		if m, _ := j.neighbour(); m != nil && m.option != nil && j.twin(m) && j.bound(*m.option, ip.src, true) {
+		if m, _ := j.neighbour(); m != nil && m.option != nil && j.vrrpTwin(*m.option) && j.bound(*m.option, ip.src, true) {
 			return true // its claim was checked
 		}
 	}

@@ -44,6 +44,7 @@ type neighbour struct {
 	advertisement bool
 	target        netip.Addr
 	option        *model.MAC // the link-layer address that receivers learn; nil if absent
+	zero          bool       // there is one with a zero address, which is nobody's
 	broken        bool       // its options can't be read to their end
 	long          bool       // there is more to it than the options that a switch sees
 }
@@ -77,6 +78,9 @@ func (j *judgment) neighbour() (m *neighbour, reason string) {
 	if m.advertisement {
 		m.option = o[optionTarget]
 	}
+	if m.option != nil && *m.option == (model.MAC{}) {
+		m.option, m.zero = nil, true
+	}
 	length := j.length
 	if j.seen {
 		length -= ip.behind
@@ -105,7 +109,7 @@ const optionTarget = 2
 
 // parseOptions returns the link-layer addresses among options by their type: the
 // source's and the target's. Only options of 8 bytes are link-layer addresses on
-// Ethernet, and a zero one is none. twice says that one is there two times; broken, that
+// Ethernet, and after a zero one there may be another. twice says that one is there two times; broken, that
 // an option isn't complete, behind which nothing can be read.
 func parseOptions(b []byte) (found map[uint8]*model.MAC, twice, broken bool) {
 	found = make(map[uint8]*model.MAC)
@@ -117,12 +121,10 @@ func parseOptions(b []byte) (found map[uint8]*model.MAC, twice, broken bool) {
 		b = b[len(option):]
 		mac := model.MAC(option[2:8])
 		if t := option[0]; (t == optionSource || t == optionTarget) && len(option) == 8 {
-			if found[t] != nil {
+			if found[t] != nil && *found[t] != (model.MAC{}) {
 				return nil, true, false
 			}
-			if mac != (model.MAC{}) {
-				found[t] = &mac
-			}
+			found[t] = &mac
 		}
 	}
 	return found, false, false
@@ -138,7 +140,8 @@ func (j *judgment) foreignOption() bool {
 		return macOnly
 	}
 	if m != nil {
-		return m.option != nil && !j.owns(*m.option) || macOnly && (m.broken || m.long)
+		hidden := m.broken || m.long || m.zero && !j.seen
+		return m.option != nil && !j.owns(*m.option) || macOnly && hidden
 	}
 	if j.seen || !j.ip.isICMPv6() {
 		return false
@@ -158,7 +161,7 @@ func (j *judgment) ndReason() string {
 	switch {
 	case reason != "" || m == nil:
 		return reason
-	case m.option != nil && *m.option != j.src && !j.twin(m):
+	case m.option != nil && *m.option != j.src && !j.vrrpTwin(*m.option):
 		return ND
 	case m.broken || m.long:
 		return Malformed
@@ -167,25 +170,26 @@ func (j *judgment) ndReason() string {
 			return ND
 		}
 	case j.ip.src.IsUnspecified(): // RFC 4862 section 5.4
-		if m.option != nil || !j.bound(j.src, m.target, true) {
+		if m.option != nil || m.zero && !j.seen || !j.bound(j.src, m.target, true) {
 			return ND
 		}
-	case !j.bound(j.src, j.ip.src, true):
+	case !j.bound(m.sender(j.src), j.ip.src, true):
 		return ND
 	}
 	return ""
 }
 
-// twin reports whether a message has the shape of the IPv6 twin of RFC 9568
-// section 8.1.2.
-func (j *judgment) twin(m *neighbour) bool { return m.advertisement && j.vrrpTwin(*m.option) }
+// sender is the MAC that receivers take for a message's: its option, if it has one.
+func (m *neighbour) sender(src model.MAC) model.MAC {
+	if m.option != nil {
+		return *m.option
+	}
+	return src
+}
 
 // advertises reports whether the VIF may bind the target of an advertisement to its
 // MAC, and may do so from the packet's source.
 func (j *judgment) advertises(m *neighbour) bool {
-	sender := j.src
-	if m.option != nil {
-		sender = *m.option
-	}
+	sender := m.sender(j.src)
 	return j.bound(sender, m.target, true) && (j.bound(j.src, j.ip.src, true) || j.bound(sender, j.ip.src, true))
 }
