@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // MaxEntries is the number of entries of one key that are read, whether it lists
@@ -119,7 +120,11 @@ func parsePairs(key, value string, ps *Problems) []Binding {
 		return parseNeutronPairs(key, value, ps)
 	}
 	var bs []Binding
-	for _, w := range limit(key, splitWords(value), ps) {
+	for _, w := range limit(key, splitCommas(value), ps) {
+		if strings.ContainsFunc(w, unicode.IsSpace) {
+			ps.add(key, w, "has a blank inside (want entries separated by commas, e.g. 192.0.2.10,192.0.2.11@52:54:00:12:34:56)")
+			continue
+		}
 		ip, mac, hasMAC := strings.Cut(w, "@")
 		b, err := newPair(ip, mac, hasMAC)
 		if err != nil {
@@ -129,6 +134,18 @@ func parsePairs(key, value string, ps *Problems) []Binding {
 		bs = append(bs, b)
 	}
 	return bs
+}
+
+// splitCommas splits a list at commas alone, and drops empty entries and white space
+// around them.
+func splitCommas(s string) []string {
+	var list []string
+	for _, w := range strings.Split(s, ",") {
+		if w = strings.TrimSpace(w); w != "" {
+			list = append(list, w)
+		}
+	}
+	return list
 }
 
 // parseNeutronPairs parses the JSON list that Neutron's API uses for

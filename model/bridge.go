@@ -90,9 +90,9 @@ func (c *BridgeConfig) take(n int, ids map[string]string) {
 var unmarkedWords = []string{"trust", "block"}
 
 func (c *BridgeConfig) parseUnmarked(v string) {
-	c.UnmarkedBlock = v == "block"
+	c.UnmarkedBlock = v != "trust"
 	if v != "block" && v != "trust" {
-		c.Problems.addInstead(KeyUnmarked, v, "trust is used", "is not valid (want block or trust)")
+		c.Problems.addInstead(KeyUnmarked, v, "block is used", "is not valid (want block or trust)")
 	}
 }
 

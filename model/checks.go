@@ -16,7 +16,7 @@ const (
 	CheckMAC                    // sender MACs
 	CheckMACARP                 // also ARP and neighbour discovery claims, and the guards
 	CheckMACARPIP               // also IP sources
-	checkAuto                   // CheckMAC, or CheckMACARPIP once an address is declared
+	checkAuto                   // CheckMAC, or CheckMACARPIP once an address key is there
 	checkBlock                  // everything is dropped
 )
 

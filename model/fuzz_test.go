@@ -86,7 +86,7 @@ func FuzzPairs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		var ps Problems
 		bs := withOwn(fuzzMAC, parsePairs(KeyPairs, value, &ps))
-		words := len(splitWords(value))
+		words := len(splitCommas(value))
 		if strings.HasPrefix(strings.TrimSpace(value), "[") {
 			words = len(bs) + len(ps) // JSON: one problem for the whole, or one for each entry
 		}

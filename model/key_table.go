@@ -12,6 +12,7 @@ const (
 	KeyAction         = "port-security-action"  // enforce or observe; on a Bridge: the default
 	KeyAllow          = "port-security-allow"   // guards that are lifted
 	KeyFlood          = "port-security-flood"   // refused frames per second that lead to quarantine, or off; on a Bridge: the default
+	KeyFor            = "port-security-for"     // the MAC whom the other keys were written for
 	KeySeq            = "port-security-seq"     // echoed as KeyStatusSeq once in force
 	KeyProfile        = "port-profile"          // name of a profile in Open_vSwitch.external_ids
 
@@ -54,7 +55,7 @@ var keys = []Key{
 		Name: KeyPairs, Word: "pairs", Flag: "pair", List: true,
 		At:    OnInterface | InDeclaration | InLibvirt,
 		Usage: "further address or prefix, IP[/LEN] or IP[/LEN]@MAC",
-		Doc:   "further ones: `IP[/LEN]` or `IP[/LEN]@MAC`, separated by commas, or Neutron's JSON list. A prefix shorter than /8 (IPv4) or /16 (IPv6) widens the check of IP sources only",
+		Doc:   "further ones: `IP[/LEN]` or `IP[/LEN]@MAC`, separated by commas only, or Neutron's JSON list. A prefix shorter than /8 (IPv4) or /16 (IPv6) widens the check of IP sources only",
 		parse: func(p *Policy, where, v string, ps *Problems) {
 			p.Bindings = append(p.Bindings, parsePairs(where, v, ps)...)
 		},
@@ -65,7 +66,7 @@ var keys = []Key{
 		Values: checksWords, Example: "mac,arp",
 		Usage:       oneOf(checksWords),
 		BridgeUsage: defaultOf + "auto, mac, mac,arp, mac,arp,ip or block",
-		Doc:         "`auto`, `mac`, `mac,arp`, `mac,arp,ip`, `off` or `block`; missing: the bridge's value. `auto` is `mac`, and all three once an address is declared",
+		Doc:         "`auto`, `mac`, `mac,arp`, `mac,arp,ip`, `off` or `block`; missing: the bridge's value. `auto` is `mac`, and all three once `allowed-addresses` or `allowed-address-pairs` is there, whatever can be used of it",
 		BridgeDoc:   "opts the bridge in, and is its VIFs' default; `off` or missing leaves it alone",
 		parse:       func(p *Policy, where, v string, ps *Problems) { p.Checks = parseChecks(where, v, ps) },
 		value:       func(p *Policy) string { return p.Checks.String() },
@@ -105,6 +106,11 @@ var keys = []Key{
 		text:      floodText,
 	},
 	{
+		Name: KeyFor, Flag: "for", At: OnInterface,
+		Usage: "MAC whom this is written for: with another attached-mac it doesn't count",
+		Doc:   "a MAC: the other keys were written for this VIF. While `attached-mac` is another one, all but that count as absent, and the error says so: names of ports are used again",
+	},
+	{
 		Name: KeySeq, Flag: "seq", At: OnInterface,
 		Usage: "string that the agent echoes as vifguard-seq once this is in force",
 		Doc:   "echoed as `vifguard-seq` once this row is in force",
@@ -117,7 +123,7 @@ var keys = []Key{
 	{
 		Name: KeyUnmarked, Flag: "unmarked", At: OnBridge, Values: unmarkedWords,
 		BridgeUsage: "ports without any vifguard key: trust or block",
-		BridgeDoc:   "`block`: ports without any key are blocked, except patch ports, tunnels and the bridge's own",
+		BridgeDoc:   "`block`: ports without any key are blocked, except patch ports, tunnels and the bridge's own. What is neither `trust` nor `block` counts as `block`",
 		parseBridge: (*BridgeConfig).parseUnmarked,
 	},
 	{

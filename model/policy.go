@@ -88,8 +88,9 @@ func (in *Input) Resolve() Policy {
 		return in.resolveUnmarked()
 	}
 	var p Policy
-	p.takeRow(in.Row)
-	if name, ok := in.Row.ExternalIDs[KeyProfile]; ok {
+	row := in.Row.keysFor(&p.Problems)
+	p.takeRow(row)
+	if name, ok := row.ExternalIDs[KeyProfile]; ok {
 		p.takeProfile(name, in.Profile)
 	}
 	p.takeDefaults(in.defaults)
@@ -109,10 +110,15 @@ func (p *Policy) resolveChecks() {
 		p.Mode, p.Checks = Blocked, CheckNone
 	case checkAuto:
 		p.Mode, p.Checks = Checked, CheckMAC
-		p.Origins.Mode += ", auto without an address"
-		if len(p.Bindings) > 0 {
+		switch {
+		case len(p.Bindings) > 0:
 			p.Checks = CheckMACARPIP
-			p.Origins.Mode = p.Origins.Of(KeyChecks) + ", auto with an address"
+			p.Origins.Mode += ", auto with an address"
+		case p.Origins.Of(KeyAddresses) != "" || p.Origins.Of(KeyPairs) != "":
+			p.Checks = CheckMACARPIP
+			p.Origins.Mode += ", auto with an address key that grants nothing"
+		default:
+			p.Origins.Mode += ", auto without an address"
 		}
 	default:
 		p.Mode = Checked

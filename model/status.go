@@ -97,7 +97,7 @@ func StateOf(p *Policy) State {
 // which isn't quarantined. What was said of its last quarantine stays.
 func StatusOf(p *Policy, i *Interface, bridge Problems) Status {
 	s := Status{State: StateOf(p), Checks: p.Checks.String(), Error: p.errorText(bridge), Flood: p.LastFlood(i)}
-	s.Seq, s.HasSeq = i.ExternalIDs[KeySeq]
+	s.Seq, s.HasSeq = i.keysFor(new(Problems)).ExternalIDs[KeySeq]
 	return s
 }
 
