@@ -57,6 +57,7 @@ const (
 	protoTCP    = 6
 	protoUDP    = 17
 	protoICMPv6 = 58
+	protoNoNext = 59
 	protoVRRP   = 112
 )
 

@@ -71,9 +71,9 @@ func sharedARP(rs *ruleList) {
 		rs.add(prioClass+1, Match{Payload: IPv6{Inner: t}}, goTo(StageND), "neighbour discovery goes to the ND stage")
 	}
 	// What the switch can't read may be anything, and some receivers can read it.
-	for _, hidden := range []Inner{hiddenProto, hiddenType} {
-		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: checked}, blame(model.ReasonMalformed), "may be anything behind headers that the switch can't read (RFC 7112, 7113)")
-		rs.add(prioClass+1, Match{Payload: IPv6{Inner: hidden}, Flags: macOnly}, goTo(StageDrop), "may hide sender MACs behind headers that the switch can't read (RFC 7112, 7113)")
+	for _, hidden := range []IPv6{{Inner: hiddenProto}, {Inner: hiddenType}, {Fragment: FirstFragment, Inner: Proto(protoNoNext)}} {
+		rs.add(prioClass+1, Match{Payload: hidden, Flags: checked}, blame(model.ReasonMalformed), "may be anything behind headers that the switch can't read (RFC 7112, 7113)")
+		rs.add(prioClass+1, Match{Payload: hidden, Flags: macOnly}, goTo(StageDrop), "may hide sender MACs behind headers that the switch can't read (RFC 7112, 7113)")
 	}
 	for _, t := range []ICMPv6{MLDv1Report, RouterSolicitation, RouterAdvertisement, Redirect, MLDv2Report} {
 		rs.add(prioClass+1, Match{Payload: IPv6{Inner: t}, Flags: checked}, goTo(StageND), "messages of routers and listeners go to the ND stage")
@@ -87,7 +87,8 @@ func sharedARP(rs *ruleList) {
 // What Open vSwitch shows of packets that it can't read to their end: protocol 0 for a
 // broken IPv4 header, and in IPv6 for broken or cut extension headers, which no packet has
 // that it can read, as it skips hop-by-hop options; and ICMPv6 type 0, which is reserved,
-// for a packet or first fragment that ends before the ICMPv6 header.
+// for a packet or first fragment that ends before the ICMPv6 header. The kernel's datapath
+// shows a first fragment with such headers as one without a next header, which nobody sends.
 const (
 	hiddenProto Proto  = 0
 	hiddenType  ICMPv6 = 0

@@ -49,17 +49,10 @@ func TraceFrame(ctx context.Context, in *Inspection, port *PortInspection, runDi
 		return nil, fmt.Errorf("trace on bridge %s: %w", in.Bridge.Name, err)
 	}
 	length := len(frame)
-	if measuresPackets(ctx, ctl) {
-		length -= behind(frame)
+	if t := in.Bridge.Facts.DatapathType; t != "" && t != "system" {
+		length -= behind(frame) // the kernel measures all of it, userspace the packet
 	}
 	return readTrace(in, port, out, length), nil
-}
-
-// measuresPackets reports whether the switch forwards in userspace, where the length of a
-// frame is asked for without what follows its packet. The kernel counts all of it.
-func measuresPackets(ctx context.Context, ctl *unixctl.Client) bool {
-	datapaths, err := ctl.Call(ctx, "dpctl/dump-dps")
-	return err == nil && !strings.Contains(datapaths, "system@")
 }
 
 // behind returns how many bytes follow the IPv6 packet in a frame, which may have a tag.

@@ -89,6 +89,18 @@ func unreadableFrames() []Frame {
 		row("IPv6 UDP, last fragment", "RFC 8200", func(v *VIF) []byte {
 			return v.behind(v.V6.Own, v.V6.Peer, []header{fragment(2, false)}, lab.ProtoUDP, payload)
 		}, pass()),
+		row("IPv6 without a next header in a first fragment", "the kernel's datapath shows it for headers that it can't read", func(v *VIF) []byte {
+			return v.behind(v.V6.Own, v.V6.Peer, []header{fragment(0, true)}, protoNoNext, payload)
+		}, unreadable()),
+		row("IPv6 without a next header in an atomic fragment", "RFC 6946", func(v *VIF) []byte {
+			return v.behind(v.V6.Own, v.V6.Peer, []header{atomic()}, protoNoNext)
+		}, pass()),
+		row("IPv6 without a next header in a last fragment", "RFC 8200", func(v *VIF) []byte {
+			return v.behind(v.V6.Own, v.V6.Peer, []header{fragment(2, false)}, protoNoNext, payload)
+		}, pass()),
+		row("IPv6 of protocol 58 in a last fragment", "RFC 8200", func(v *VIF) []byte {
+			return v.behind(v.V6.Own, v.V6.Peer, []header{fragment(2, false)}, lab.ProtoICMPv6, payload)
+		}, pass()),
 		row("ICMPv6 of type 0", "RFC 4443: reserved; the switch shows it for a type that it can't read",
 			message(0, func(*VIF) []byte { return make([]byte, 4) }), unreadable()),
 		row("RA behind the packet's end", behind, ends6(message(lab.ICMPv6RA, raBody), 0), unreadable()),

@@ -126,7 +126,9 @@ func (j *judgment) readable() bool {
 	case j.etherType == typeIPv4:
 		return ip.upper != 0
 	}
-	return !ip.isICMPv6() || ip.icmpType() != 0
+	// A first fragment without a next header looks to the kernel like one whose headers
+	// can't be read. There would be nothing to fragment.
+	return !(ip.isICMPv6() && ip.icmpType() == 0) && !(ip.upper == 59 && ip.fragment && !ip.later)
 }
 
 // router reports whether this is a message by which a router says where to send.
