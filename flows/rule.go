@@ -37,9 +37,9 @@ func Stages() []StageInfo {
 	return []StageInfo{
 		{StagePort, "port", "classifies the port: trusted and unchecked ports go to exit, blocked and quarantined ones to drop, checked VIFs load their flags and go on", "drop, unknown-port"},
 		{StageMAC, "mac", "the Ethernet source is one of the VIF's MACs; VLAN tags are refused unless lifted", "drop, mac"},
-		{StageARP, "arp", "sender MACs inside ARP and RARP are the VIF's; ARP speaks only for its bindings; ethertype guard. Everything but neighbour discovery of VIFs with mac alone leaves here", "drop, mac (arp once the sender MAC is known to be the VIF's, ethertype for other protocols)"},
-		{StageND, "nd", "link-layer options of neighbour discovery are the VIF's; it speaks only for the VIF's bindings; router guard. Only the messages that are judged here visit it, solicitations and advertisements twice: first with their options, then with their claims", "drop, mac (nd once the options are known to be good)"},
-		{StageIP, "ip", "the source is one of the VIF's bindings; DHCP server guard. Also judges the source of ND for VIFs without ip", "drop, ip (nd for neighbour discovery)"},
+		{StageARP, "arp", "sender MACs inside ARP and RARP are the VIF's; ARP speaks only for its bindings; ethertype guard; IP that can't be read is refused. Everything but neighbour discovery of VIFs with mac alone leaves here", "drop, mac (arp once the sender MAC is known to be the VIF's, ethertype for other protocols)"},
+		{StageND, "nd", "link-layer options of neighbour discovery are the VIF's; it speaks only for the VIF's bindings; router guard. Only the messages that are judged here visit it, solicitations and advertisements twice: first with their options, then with their length and their claims", "drop, mac (nd once the options are known to be good)"},
+		{StageIP, "ip", "the source is one of the VIF's bindings; DHCP server guard; router guard of IPv4. Also judges the source of ND for VIFs without ip", "drop, ip (nd for neighbour discovery)"},
 		{StageDrop, "drop", "counts refused packets by VIF and reason, and drops them; packets of observed VIFs go on to exit", "drop"},
 		{StageExit, "exit", "hands accepted packets to NORMAL, or to port-security-exit-table", "drop"},
 	}

@@ -141,6 +141,8 @@ func TestAdvise(t *testing.T) {
 			[]string{"decide dhcp-server vifguard set tap1 --allow dhcp-server", "decide router vifguard set tap1 --allow router",
 				"decide ethertype vifguard set tap1 --allow ethertype:0x8863", "harmless ethertype --allow ethertype:0x88cc", "harmless ethertype --checks mac",
 				"together vifguard set tap1 --allow dhcp-server,router,ethertype:0x8863"}, nil},
+		{"malformed", vif("tap1", one, claim("malformed", "kind=NS")), []string{"suspicious malformed no guard lifts it"}, nil},
+		{"malformed, with only MACs checked", vif("tap1", one+" port-security=mac", claim("malformed", "kind=NS")), []string{"settled malformed"}, nil},
 		{"tags", vif("tap1", one, claim("vlan", "vlans=0"), claim("vlan", "vlans=7"), claim("vlan", "vlans=0,7")),
 			[]string{"suspicious vlan hop", "decide vlan vifguard set tap1 --allow vlan-trunk", "allow vlan vifguard set tap1 --allow priority-tag",
 				"together vifguard set tap1 --allow vlan-trunk,priority-tag"}, nil},

@@ -10,7 +10,8 @@ import (
 	"github.com/vifguard/vifguard/model/frame"
 )
 
-// guards judges servers, routers and protocols that ordinary guests aren't.
+// guards judges servers, routers and protocols that ordinary guests aren't, and packets
+// that nobody should send.
 func (j *judge) guards(open map[model.Reason][]drops.ClaimCount) {
 	if seen := open[model.ReasonDHCPServer]; len(seen) > 0 {
 		j.add(Finding{
@@ -24,6 +25,12 @@ func (j *judge) guards(open map[model.Reason][]drops.ClaimCount) {
 			Verdict: Decide, Reason: model.ReasonRouter.String(), Samples: samples(seen), What: "sends router advertisements or redirects: " + list(kinds(seen)),
 			Why: "Other guests could take it for their gateway. If it should be that:",
 			set: j.merged(model.KeyAllow, "router"),
+		})
+	}
+	if seen := open[model.ReasonMalformed]; len(seen) > 0 {
+		j.add(Finding{
+			Verdict: Suspicious, Reason: model.ReasonMalformed.String(), Samples: samples(seen), What: "sent packets that the switch can't read to their end: " + list(kinds(seen)),
+			Why: "That is how guests hide from filters what their receivers would read, and no guard lifts it. By accident only a broken network stack does it.",
 		})
 	}
 	types := make(map[frame.EtherType][]drops.ClaimCount)

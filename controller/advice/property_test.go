@@ -23,7 +23,7 @@ func TestNoCommandGivesAwayWhatOthersOwn(t *testing.T) {
 		wide := vif("wide", "attached-mac=52:54:00:00:00:32 allowed-addresses=198.51.100.0/24")
 		v := vif("tap1", pick(one, "attached-mac="+own, "allowed-addresses=192.0.2.10", one+" port-security=mac,arp", one+" allowed-address-pairs=192.0.2.200"))
 		for range 1 + random.IntN(20) {
-			reason := pick("mac", "arp", "nd", "ip", "vlan", "ethertype", "dhcp-server", "router", "blocked", "unknown-port")
+			reason := pick("mac", "arp", "nd", "ip", "vlan", "ethertype", "dhcp-server", "router", "malformed", "blocked", "unknown-port")
 			words := fmt.Sprintf("eth=%s vlans=%s type=%s", pick(macs...), pick("", "0", "5", "0,5"), pick("0x0000", "0x0806", "0x88cc", "0x8863"))
 			switch reason {
 			case "arp":

@@ -50,6 +50,8 @@ func refusedByStages(p *model.Policy, reason model.Reason, c *frame.Claim) bool 
 		return !p.Allow.DHCPServer
 	case model.ReasonRouter:
 		return !p.Allow.Router
+	case model.ReasonMalformed:
+		return true
 	}
 	return false
 }
