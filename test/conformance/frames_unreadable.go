@@ -160,7 +160,7 @@ func lengthFrames() []Frame {
 		row("NS with its option behind the packet's end", behind, hidden(bareNS, ownSource), unreadable()).limitedInUserspace(ignored, pass()),
 		row("NA for a foreign address, a foreign option behind the packet's end", behind,
 			hidden(func(v *VIF) []byte { return v.na(v.MAC, v.V6.Own, v.V6.Foreign) }, foreignTarget), unreadable()).limitedInUserspace(ignored, fromARP(ND)),
-		row("DAD with a nonce, a foreign option behind the packet's end", behind, hidden(dadNonce, foreignSource), unreadable()).limitedInUserspace(ignored, pass()),
+		row("DAD with a nonce, a foreign option behind the packet's end", behind, hidden(dadNonce, foreignSource), unreadable()).limited("it is judged in ovs-vswitchd, which reads nothing behind the packet's end. Receivers don't either", pass()),
 		row("NS with 60 bytes behind it", behind, hidden(fullNS, zeros(60)), unreadable()).limitedInUserspace(ignored, pass()),
 
 		row("NS with a nonce instead of its option", "RFC 3971; the switch doesn't see it", func(v *VIF) []byte { return v.ns(v.V6.Own, nonce) }, unreadable()),
