@@ -83,6 +83,7 @@ func (p *pipeline) lookup(s flows.Stage, k key) (*flows.Rule, error) {
 type outcome struct {
 	passes bool
 	reason model.Reason // that was counted
+	singly bool         // it was judged by itself
 }
 
 // run sends a frame through the stages.
@@ -110,6 +111,7 @@ func (p *pipeline) run(inPort uint32, frame []byte) (o outcome, err error) {
 			measured = true
 		}
 		measured = measured && !r.Actions.Afresh
+		o.singly = o.singly || r.Actions.Singly
 		if r.Counts != model.NoReason {
 			o.reason = r.Counts
 		}
@@ -179,6 +181,35 @@ func TestRulesOfWholePorts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The rules mean what the oracle says of random frames under random policies.
+func TestRulesMeanWhatTheOracleSays(t *testing.T) {
+	random := conformance.NewRandom(1)
+	const policies, frames, inPort = 120, 300, 7
+	for n := range policies {
+		vif := conformance.NewVIF(byte(n%100 + 1))
+		policy, ids := random.Policy(vif)
+		p := newPipeline(append(flows.Shared(), flows.Compile(flows.Port{VIF: 1, InPort: inPort, Policy: &policy})...))
+		for range frames {
+			frame := random.Frame(vif)
+			got, err := p.run(inPort, frame)
+			passes, reason := conformance.JudgeSeen(&policy, frame)
+			if err != nil || got.reason.String() != reason || got.passes != passes {
+				t.Fatalf("%v: want %q, passes %v; got %q, passes %v, %v\n%x", ids, reason, passes, got.reason, got.passes, err, frame)
+			}
+			if policy.Mode == model.Checked && got.passes && got.reason == model.NoReason && ambiguous(frame) && !got.singly {
+				t.Fatalf("%v: frames like this one can hide a link-layer option, and aren't judged one by one\n%x", ids, frame)
+			}
+		}
+	}
+}
+
+// ambiguous reports whether a frame is a solicitation that shows no link-layer option,
+// and is long enough to hold one.
+func ambiguous(frame []byte) bool {
+	k, length := extract(1, frame)
+	return number(k[flows.FieldICMPv6Type]) == 135 && number(k[flows.FieldNDSLL]) == 0 && length > 85
 }
 
 // verdict writes a reason as the suite does.

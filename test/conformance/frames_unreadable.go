@@ -119,6 +119,7 @@ func lengthFrames() []Frame {
 	const (
 		behind  = "the kernel's datapath reads options behind the packet's end"
 		ignored = "the userspace datapath measures the packet, and reads nothing behind it. Receivers don't either"
+		short   = "the switch ignores what is too short for an option. Receivers discard the whole message (RFC 4861 section 7.1)"
 		atomic6 = "RFC 6980; the switch can't tell it from one without a fragment header, and needn't: no option of it is read"
 	)
 	nonce := lab.NDOption(optionNonce, payload[:6])
@@ -190,6 +191,18 @@ func lengthFrames() []Frame {
 		row("SNAP, NA without an option", "no host sends it, and the switch can't tell an LLC header from an option", snap(bareNA), unreadable()),
 		row("SNAP, DAD", "no host sends it; the LLC header counts for a nonce", snap(dad), pass()),
 
+		row("NS with 7 bytes of an option", "truncated", func(v *VIF) []byte { return v.ns(v.V6.Own, lab.SourceLL(v.Foreign)[:7]) }, unreadable()).
+			limited(short, pass()),
+		row("NS with its option and 7 bytes of another", "truncated", func(v *VIF) []byte {
+			return v.ns(v.V6.Own, lab.SourceLL(v.MAC), lab.SourceLL(v.Foreign)[:7])
+		}, unreadable()).limited(short, pass()),
+		row("NA with its option and 7 bytes of another", "truncated", func(v *VIF) []byte {
+			return v.na(v.MAC, v.V6.Own, v.V6.Own, lab.TargetLL(v.MAC), lab.TargetLL(v.Foreign)[:7])
+		}, unreadable()).limited(short, pass()),
+		row("DAD in a first fragment", "RFC 6980", func(v *VIF) []byte {
+			return v.behind(any6, lab.SolicitedNode(v.V6.Own), []header{fragment(0, true)}, lab.ProtoICMPv6,
+				lab.ICMPv6(any6, lab.SolicitedNode(v.V6.Own), lab.ICMPv6NS, 0, lab.NSBody(v.V6.Own)))
+		}, unreadable()),
 		row("DAD behind an atomic fragment header", "RFC 6980; the header counts for a nonce", func(v *VIF) []byte {
 			return v.behind(any6, lab.SolicitedNode(v.V6.Own), []header{atomic()}, lab.ProtoICMPv6,
 				lab.ICMPv6(any6, lab.SolicitedNode(v.V6.Own), lab.ICMPv6NS, 0, lab.NSBody(v.V6.Own)))

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -320,4 +321,13 @@ func (f *fuzzer) shrinkPolicy(port string, frame []byte) keysOfPort {
 		}
 	}
 	return f.keys[port]
+}
+
+// text writes keys as ovs-vsctl takes them.
+func (k keysOfPort) text() string {
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(k)) {
+		words = append(words, fmt.Sprintf("external_ids:%s=%q", key, k[key]))
+	}
+	return strings.Join(words, " ")
 }

@@ -3,7 +3,6 @@ package conformance
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -12,6 +11,22 @@ import (
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/lab"
 )
+
+// Random makes random policies and frames for tests that need no switch. The same seed
+// gives the same ones.
+type Random struct{ g *generator }
+
+// NewRandom returns a source with a seed.
+func NewRandom(seed uint64) Random { return Random{newGenerator(seed)} }
+
+// Policy returns what vifguard's model makes of random keys of a VIF, and the keys.
+func (r Random) Policy(v *VIF) (model.Policy, map[string]string) {
+	ids := r.g.policy(v)
+	return resolve(ids), ids
+}
+
+// Frame returns one of the suite's frames as a VIF sends it, changed in a few places.
+func (r Random) Frame(v *VIF) []byte { return r.g.frame(v) }
 
 // generator makes random policies and frames. The same seed gives the same ones.
 type generator struct {
@@ -41,9 +56,9 @@ func (g *generator) some(words ...string) string {
 var policyKeys = []string{model.KeyChecks, model.KeyAction, model.KeyAllow, model.KeyAddresses, model.KeyPairs}
 
 // policy returns the external_ids of a VIF with a random policy.
-func (g *generator) policy(v *VIF) keysOfPort {
+func (g *generator) policy(v *VIF) map[string]string {
 	checks := []string{"mac", "mac,arp", "mac,arp,ip", "mac,arp,ip", "mac,arp,ip", "auto"}
-	ids := keysOfPort{
+	ids := map[string]string{
 		model.KeyAttachedMAC: "{MAC}",
 		model.KeyChecks:      pick(g, checks...),
 		model.KeyAddresses:   g.some("{Own4}", "{Own6}", "{Net4}", "{Net6}", "{Pair4}", "198.18.0.0/15", "2001:db8::/32"),
@@ -197,13 +212,4 @@ func (g *generator) field(f []byte) {
 		return
 	}
 	binary.BigEndian.PutUint16(f[i:], pick[uint16](g, 0, 1, 2, 3, 6, 67, 68, 546, 547, 0x0101, 0x2000, 0xffff, be(f[i:])+1, be(f[i:])-1, be(f[i:])+8, be(f[i:])-8))
-}
-
-// text writes keys as ovs-vsctl takes them.
-func (k keysOfPort) text() string {
-	var words []string
-	for _, key := range slices.Sorted(maps.Keys(k)) {
-		words = append(words, fmt.Sprintf("external_ids:%s=%q", key, k[key]))
-	}
-	return strings.Join(words, " ")
 }
