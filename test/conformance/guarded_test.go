@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,14 +30,12 @@ const (
 // guarded is a bridge of a real switch under a running agent.
 type guarded struct {
 	*lab.T
+	injection
 	db      *ovsdb.Client
 	conn    *openflow.Conn
 	vifs    map[flows.VIFID]string // ports by their cookie's owner
-	arrived *lab.Capture
-	seen    int                   // frames of arrived that were looked at
-	sent    map[string]uint64     // frames injected so far, by port
-	counted map[string]tally      // by port, what its counters held last
-	keys    map[string]keysOfPort // by port
+	counted map[string]tally       // by port, what its counters held last
+	keys    map[string]keysOfPort  // by port
 }
 
 type keysOfPort map[string]string
@@ -51,13 +48,15 @@ type tally map[string]uint64
 func guard(tb testing.TB, keys map[string]keysOfPort) *guarded {
 	tb.Helper()
 	lab.Need(tb, lab.OVS)
-	g := &guarded{T: lab.New(tb, lab.Options{}), counted: map[string]tally{}, sent: map[string]uint64{}, vifs: map[flows.VIFID]string{}, keys: keys}
+	datapath := lab.Chosen(lab.Dummy)
+	g := &guarded{T: lab.New(tb, lab.Options{Datapath: datapath}), counted: map[string]tally{}, vifs: map[flows.VIFID]string{}, keys: keys}
+	g.injection = newInjection(g.T, datapath)
 	// Nothing but the verdict may decide what arrives: every accepted frame is flooded,
 	// whatever was learned, and those of spanning tree and LLDP too.
 	g.MustBridge(bridge, "external_ids:"+model.KeyChecks+"=auto", "flood_vlans="+allVLANs(), "other_config:forward-bpdu=true")
-	g.MustPort(bridge, sink, lab.PortOptions{})
+	g.plug(tb, sink, nil)
 	for port, ids := range keys {
-		g.MustPort(bridge, port, lab.PortOptions{ExternalIDs: ids})
+		g.plug(tb, port, ids)
 	}
 	labagent.Start(tb, g.Endpoint())
 	var err error
@@ -73,7 +72,7 @@ func guard(tb testing.TB, keys map[string]keysOfPort) *guarded {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(g.conn.Close)
-	g.arrived = g.MustSent(sink)
+	g.injection.start(tb)
 	if _, err := g.drops(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
@@ -235,54 +234,17 @@ func (g *guarded) round(ctx context.Context, sent map[string][]byte) (map[string
 	return outcomes, nil
 }
 
-// inject makes frames arrive at a port, all with one command. Between two collects it
-// takes at most 100 frames per port, which is what a port of the switch holds.
-func (g *guarded) inject(port string, frames ...[]byte) error {
-	args := []string{"netdev-dummy/receive", port}
-	for _, f := range frames {
-		args = append(args, hex.EncodeToString(f))
-	}
-	g.sent[port] += uint64(len(frames))
-	_, err := g.Appctl(args...)
-	return err
-}
-
-// processed reports whether every port has received what was injected there. Whatever
-// a frame leads to happens in the same turn of the switch's loop, before it answers
-// another command.
-func (g *guarded) processed() (bool, error) {
-	out, err := g.Appctl("dpctl/show", "-s")
-	if err != nil {
-		return false, err
-	}
-	port, done := "", 0
-	for line := range strings.Lines(out) {
-		words := strings.Fields(line)
-		switch {
-		case len(words) >= 3 && words[0] == "port":
-			port = words[2]
-		case len(words) >= 2 && words[0] == "RX" && words[1] == fmt.Sprintf("packets:%d", g.sent[port]) && g.sent[port] > 0:
-			done++
-		}
-	}
-	return done == len(g.sent), nil
-}
-
 // collect waits until the switch has processed everything, and returns what arrived
 // and what was counted, by port and reason, since the last call.
 func (g *guarded) collect(ctx context.Context) (arrived map[string]int, drops map[string]tally, err error) {
-	if err := lab.WaitUntil(ctx, "all frames are processed", g.processed); err != nil {
-		return nil, nil, err
-	}
-	all, err := g.arrived.Frames()
+	fresh, err := g.injection.collect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	arrived = map[string]int{}
-	for _, f := range all[g.seen:] {
+	for _, f := range fresh {
 		arrived[string(untagged(f))]++
 	}
-	g.seen = len(all)
 	drops, err = g.drops(ctx)
 	return arrived, drops, err
 }

@@ -20,7 +20,7 @@ type PortOptions struct {
 	// ExternalIDs of the Interface.
 	ExternalIDs map[string]string
 	// Type of the Interface. If empty it is "dummy" on a Dummy switch and
-	// the default, a network device of that name, on a Userspace one.
+	// the default, a network device of that name, on any other.
 	Type string
 	// Options of the Interface, such as "peer" of a patch port.
 	Options map[string]string
@@ -214,9 +214,20 @@ func (sw *Switch) Trace(bridge string, port int, frame []byte) (string, error) {
 // Purge empties the megaflow cache. Afterwards the counters of OpenFlow flows
 // hold every packet processed so far, and the next packet of every kind is
 // judged by the OpenFlow tables as they are now.
+//
+// Where the kernel has the megaflows, ovs-vswitchd 3.1 aborts when its revalidators are
+// at work on one that is being purged, so they are paused for it.
 func (sw *Switch) Purge() error {
+	if !sw.datapath.InKernel() {
+		_, err := sw.Appctl("revalidator/purge")
+		return err
+	}
+	if _, err := sw.Appctl("revalidator/pause"); err != nil {
+		return err
+	}
 	_, err := sw.Appctl("revalidator/purge")
-	return err
+	_, resumed := sw.Appctl("revalidator/resume")
+	return errors.Join(err, resumed)
 }
 
 func (sw *Switch) vswitchdRuns() bool {

@@ -2,11 +2,12 @@
 //
 // A [Switch] is an ovsdb-server and an ovs-vswitchd of its own: their
 // sockets, database and logs lie in a temporary directory and the host's Open
-// vSwitch is never contacted. Two kinds exist. A [Dummy] switch needs no
+// vSwitch is never contacted. Several kinds exist: see [Datapath]. A [Dummy] switch needs no
 // privileges: frames are injected at its ports and captured at its ports,
-// which makes verdicts exact and fast ([Switch.Deliver]). A [Userspace] switch
-// needs root: it forwards real packets between guests, each a network
-// namespace joined to the switch by a veth pair ([Switch.AddGuest]).
+// which makes verdicts exact and fast ([Switch.Deliver]). The others need
+// root: a [Userspace], [Kernel] or [Offload] switch forwards real packets between guests,
+// each a network namespace joined to the switch by a veth pair ([Switch.AddGuest]). The
+// environment variable LAB_DATAPATH chooses where a test leaves that open ([Chosen]).
 //
 // The frames themselves are built by small composable functions: [Ether],
 // [ARP], [IPv4], [IPv6] and so on.

@@ -32,7 +32,7 @@ type GuestOptions struct {
 }
 
 // Guest stands in for a virtual machine: a network namespace with interfaces
-// at a Userspace switch. Its first interface is embedded.
+// at a switch with real ports. Its first interface is embedded.
 type Guest struct {
 	*NIC
 	Name string
@@ -45,11 +45,11 @@ type Guest struct {
 	err  error
 }
 
-// AddGuest makes a guest with one interface, eth0, at a bridge of a Userspace
-// switch. [Guest.Close] removes it; so does stopping the switch.
+// AddGuest makes a guest with one interface, eth0, at a bridge of a switch
+// with real ports. [Guest.Close] removes it; so does stopping the switch.
 func (sw *Switch) AddGuest(ctx context.Context, bridge string, opts GuestOptions) (*Guest, error) {
 	if sw.ns == nil {
-		return nil, fmt.Errorf("add guest %s: only a Userspace switch has guests", opts.Name)
+		return nil, fmt.Errorf("add guest %s: a Dummy switch has no guests", opts.Name)
 	}
 	sw.guestsMu.Lock()
 	defer sw.guestsMu.Unlock()
@@ -80,6 +80,9 @@ func (g *Guest) AddNIC(ctx context.Context, bridge string, opts GuestOptions) (*
 	n, err := newNIC(g.sw.ns, g.ns, fmt.Sprintf("eth%d", len(g.nics)), opts)
 	if err != nil {
 		return nil, fmt.Errorf("add interface %s: %w", opts.Name, err)
+	}
+	if g.sw.datapath.InKernel() {
+		n.fence = g.sw.Fence
 	}
 	err = g.sw.AddPort(bridge, opts.Name, PortOptions{OFPort: opts.OFPort, ExternalIDs: opts.ExternalIDs})
 	if err != nil {

@@ -98,6 +98,21 @@ func (l *Listener) Frames() ([][]byte, error) {
 	return l.frames[:len(l.frames):len(l.frames)], err
 }
 
+// forget drops the frames captured so far.
+func (l *Listener) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.frames = nil
+}
+
+// Take returns the frames captured since the last Take, in order and with their VLAN
+// tags: see [Listener.Frames].
+func (l *Listener) Take() ([][]byte, error) {
+	frames, err := l.Frames()
+	l.forget()
+	return frames, err
+}
+
 // WaitFor waits until a captured frame satisfies match and returns the first
 // that does, which may be one captured before the call.
 func (l *Listener) WaitFor(ctx context.Context, match func(frame []byte) bool) ([]byte, error) {

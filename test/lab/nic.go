@@ -25,6 +25,9 @@ type NIC struct {
 	outside, inside *Namespace
 	index           int // of the guest's end
 	socket          int // for sending, -1 if none
+
+	// fence, where the datapath is in the kernel: see [Switch.Fence].
+	fence func(context.Context) error
 }
 
 // newNIC makes a veth pair across two namespaces. Neither end ever appears in
@@ -129,11 +132,17 @@ func (n *NIC) Send(frame []byte) error {
 // batches, one after the other, and may reorder those of one batch. A first
 // sentinel is taken in the frame's batch or in a later one, and once it has
 // arrived, a second sentinel is taken in a later batch still: when that one
-// arrives, the frame has been processed.
+// arrives, the frame has been processed. Where the datapath is in the kernel, a
+// sentinel could overtake the frame, and [Switch.Fence] is between the two.
 func (n *NIC) Passes(ctx context.Context, frame, sentinel []byte, to *Listener) (bool, error) {
 	frame, trailer := Mark(frame)
 	if err := n.Send(frame); err != nil {
 		return false, err
+	}
+	if n.fence != nil {
+		if err := n.fence(ctx); err != nil {
+			return false, err
+		}
 	}
 	for range 2 {
 		marked, last := Mark(sentinel)

@@ -3,6 +3,8 @@ package lab
 import (
 	"encoding/binary"
 	"fmt"
+	"regexp"
+	"strconv"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -17,9 +19,13 @@ const (
 	memInfoDrops      = 8    // SK_MEMINFO_DROPS, an index of 32-bit numbers
 )
 
-// overflow counts the frames that the packet sockets of the switch's namespace, one
-// for each port, have discarded for want of room.
+// overflow counts the frames that the switch had no room for: those that the packet
+// sockets of its namespace, one for each port, have discarded, or, where the datapath is
+// in the kernel, those that its queue to ovs-vswitchd has.
 func (sw *Switch) overflow() (int, error) {
+	if sw.datapath.InKernel() {
+		return sw.lostUpcalls()
+	}
 	total := 0
 	err := sw.ns.Do(func() error {
 		ask := make([]byte, packetDiagReqLen)
@@ -55,4 +61,21 @@ func packetDrops(message []byte) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("the kernel's description of a packet socket lacks its drops")
+}
+
+// lookups matches the kernel datapath's counters in the output of dpctl/show.
+var lookups = regexp.MustCompile(`lookups: hit:[0-9]+ missed:[0-9]+ lost:([0-9]+)`)
+
+// lostUpcalls counts the frames that missed the megaflows and found the queue to
+// ovs-vswitchd full.
+func (sw *Switch) lostUpcalls() (int, error) {
+	out, err := sw.Appctl("dpctl/show")
+	if err != nil {
+		return 0, err
+	}
+	found := lookups.FindStringSubmatch(out)
+	if found == nil {
+		return 0, fmt.Errorf("dpctl/show shows no lookups: %s", out)
+	}
+	return strconv.Atoi(found[1])
 }

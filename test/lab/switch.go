@@ -16,24 +16,6 @@ import (
 	"github.com/vifguard/vifguard/controller/unixctl"
 )
 
-// Datapath selects how a Switch forwards.
-type Datapath int
-
-const (
-	// Dummy needs no privileges; its ports exist only inside the switch.
-	Dummy Datapath = iota
-	// Userspace forwards real packets and needs root.
-	Userspace
-)
-
-// Type is the datapath_type of the bridges of such a switch.
-func (d Datapath) Type() string {
-	if d == Userspace {
-		return "netdev"
-	}
-	return "dummy"
-}
-
 // vswitchdControl is the name of ovs-vswitchd's control socket, the same for every
 // process that is started for a switch.
 const vswitchdControl = "vswitchd.ctl"
@@ -42,10 +24,10 @@ const vswitchdControl = "vswitchd.ctl"
 type Options struct {
 	Datapath Datapath
 
-	// Netns is the namespace a Userspace switch runs in; the caller closes
-	// it. If nil, the switch gets one of its own. Two Userspace switches
-	// can't share a namespace, and a switch whose ovs-vswitchd was killed and
-	// not started again leaves its bridges' tap devices in it.
+	// Netns is the namespace a switch with real ports runs in; the caller closes
+	// it. If nil, the switch gets one of its own. Two such switches can't share a
+	// namespace, and a switch whose ovs-vswitchd was killed and not started again
+	// leaves its bridges' devices in it.
 	Netns *Namespace
 }
 
@@ -69,6 +51,8 @@ type Switch struct {
 
 	guestsMu sync.Mutex
 	guests   map[string]*Guest
+
+	fence fence
 
 	stopOnce sync.Once
 	stopErr  error
@@ -97,7 +81,10 @@ func StartSwitch(ctx context.Context, opts Options) (_ *Switch, err error) {
 		}
 	}()
 
-	if opts.Datapath == Userspace {
+	if err := opts.Datapath.check(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if opts.Datapath.Real() {
 		sw.ns = opts.Netns
 		if sw.ns == nil {
 			if sw.ns, err = NewNamespace(); err != nil {
@@ -121,7 +108,8 @@ func StartSwitch(ctx context.Context, opts Options) (_ *Switch, err error) {
 	if err := sw.startOVSDB(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := sw.run(ctx, "ovs-vsctl", "--db="+sw.Endpoint(), "--timeout=10", "--no-wait", "init"); err != nil {
+	init := append([]string{"--db=" + sw.Endpoint(), "--timeout=10", "--no-wait", "init"}, opts.Datapath.settings()...)
+	if _, err := sw.run(ctx, "ovs-vsctl", init...); err != nil {
 		return nil, err
 	}
 	if err := sw.startVswitchd(ctx); err != nil {
@@ -142,11 +130,14 @@ func (sw *Switch) Stop() error {
 		for _, g := range guests {
 			errs = append(errs, g.release())
 		}
+		sw.fence.mu.Lock()
+		errs = append(errs, sw.fence.releaseLocked())
+		sw.fence.mu.Unlock()
 		sw.daemons.Lock()
 		defer sw.daemons.Unlock()
 		if sw.ns != nil && !sw.ownNS && sw.vswitch.running() {
-			// The tap devices of bridges are persistent; only this way of
-			// ending removes them from a namespace that goes on existing.
+			// The devices of bridges and the kernel's datapath are persistent; only this
+			// way of ending removes them from a namespace that goes on existing.
 			_, err := sw.ctl.Call(context.Background(), "exit", "--cleanup")
 			errs = append(errs, err)
 			sw.vswitch.await()
@@ -168,7 +159,7 @@ func (sw *Switch) Endpoint() string { return "unix:" + sw.file("db.sock") }
 // Mgmt is the path of a bridge's OpenFlow management socket.
 func (sw *Switch) Mgmt(bridge string) string { return sw.file(bridge + ".mgmt") }
 
-// Netns is the namespace of a Userspace switch, nil for a Dummy one.
+// Netns is the namespace of a switch with real ports, nil for a Dummy one.
 func (sw *Switch) Netns() *Namespace { return sw.ns }
 
 // KillOVSDB kills ovsdb-server and returns after it has gone.
@@ -239,12 +230,10 @@ func (sw *Switch) startVswitchd(ctx context.Context) error {
 	if sw.vswitch.running() {
 		return nil
 	}
-	args := []string{sw.Endpoint(), "--disable-system", "--unixctl=" + sw.file(vswitchdControl),
+	args := []string{sw.Endpoint(), "--unixctl=" + sw.file(vswitchdControl),
 		"--pidfile=" + sw.file("ovs-vswitchd.pid"), "--log-file=" + sw.file("vswitchd.log"),
 		"-vconsole:off", "-vsyslog:off", "-vpoll_loop:warn"}
-	if sw.datapath == Dummy {
-		args = append(args, "--enable-dummy=override")
-	}
+	args = append(args, sw.datapath.arguments()...)
 	cmd, err := sw.command("ovs-vswitchd", args...)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ type T struct {
 func New(tb testing.TB, opts Options) *T {
 	tb.Helper()
 	Need(tb, OVS)
-	if opts.Datapath == Userspace {
+	if opts.Datapath.Real() {
 		Need(tb, Root, Netns)
 	}
 	sw, err := StartSwitch(tb.Context(), opts)
