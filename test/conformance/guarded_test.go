@@ -210,9 +210,16 @@ const repeats = 2
 // round injects one frame at each of several ports, repeatedly, and returns what became
 // of each. No two may look the same on arrival.
 func (g *guarded) round(ctx context.Context, sent map[string][]byte) (map[string]outcome, error) {
-	for port, frame := range sent {
-		if err := g.inject(port, slices.Repeat([][]byte{frame}, repeats)...); err != nil {
-			return nil, err
+	for n := range repeats {
+		if n > 0 {
+			if err := g.installed(ctx); err != nil {
+				return nil, err
+			}
+		}
+		for port, frame := range sent {
+			if err := g.inject(port, frame); err != nil {
+				return nil, err
+			}
 		}
 	}
 	arrived, drops, err := g.collect(ctx)

@@ -19,6 +19,8 @@ type injection interface {
 	// inject makes frames arrive at a port, in this order. Between two collects it takes
 	// at most 100 frames per port, which is what a port of the switch holds.
 	inject(port string, frames ...[]byte) error
+	// installed waits until the megaflows of what was injected are there.
+	installed(ctx context.Context) error
 	// collect waits until the switch has processed everything, and returns what has
 	// arrived at the sink since the last call.
 	collect(ctx context.Context) ([][]byte, error)
@@ -56,6 +58,9 @@ func (d *dummies) inject(port string, frames ...[]byte) error {
 	_, err := d.Appctl(args...)
 	return err
 }
+
+// installed does nothing: a dummy switch looks at a port's frames one after the other.
+func (d *dummies) installed(context.Context) error { return nil }
 
 func (d *dummies) collect(ctx context.Context) ([][]byte, error) {
 	if err := lab.WaitUntil(ctx, "all frames are processed", d.processed); err != nil {
@@ -132,6 +137,8 @@ func (w *wires) inject(port string, frames ...[]byte) error {
 	}
 	return nil
 }
+
+func (w *wires) installed(ctx context.Context) error { return w.Fence(ctx) }
 
 func (w *wires) collect(ctx context.Context) ([][]byte, error) {
 	if err := w.Fence(ctx); err != nil {
