@@ -15,7 +15,7 @@ FLAGS := -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION) -X
 BUILD := CGO_ENABLED=0 $(GO) build $(FLAGS)
 TEST  := PATH="$(CACHE)/bin:$$PATH" $(GO) test -count=1 $(TESTFLAGS)
 
-.PHONY: build demo test race fuzz soak guides-test package-test deb man bench lint clean help
+.PHONY: build demo test race fuzz soak datapath-test datapath-fuzz datapath-images guides-test package-test deb man bench lint clean help
 
 build: ## build bin/vifguard (the default)
 	$(BUILD) -o $(BIN)/vifguard ./cmd/vifguard
@@ -40,6 +40,19 @@ fuzz: ## compare oracle and switch on mutated frames (FUZZ=1h SEED=random)
 soak: ## plug and unplug ports under the agent; its memory must stay flat (SOAK=1h)
 	packaging/deps.sh test
 	$(TEST) ./test/fault -run 'TestChurn$$' -v -timeout 0 -fault.churn=$(or $(SOAK),1h)
+
+DATAPATH := $(TEST) ./test/datapath -tags datapath -timeout 0 -datapath.images=$(CACHE)/datapath
+
+datapath-test: datapath-images ## run the verdicts on the kernel's datapath and tc flower, in virtual machines (root)
+	$(DATAPATH) $(DATAPATHFLAGS)
+
+datapath-fuzz: datapath-images ## look for sequences of frames that get one through there (FUZZ=30m SEED=random)
+	$(DATAPATH) -v -run 'TestDatapaths/(kernel|tc)$$' -datapath.only=sequences -datapath.fuzz=$(or $(FUZZ),30m) -datapath.seed=$(or $(SEED),$(shell date +%s)) $(DATAPATHFLAGS)
+
+datapath-images:
+	packaging/deps.sh datapath
+	test/datapath/image.sh bookworm $(CACHE)/datapath $(MIRROR)
+	test/datapath/image.sh trixie $(CACHE)/datapath $(MIRROR)
 
 guides-test: ## try docs/guides/libvirt.md with a real libvirtd (root; downloads 300 MB of Debian once)
 	packaging/deps.sh test guides
@@ -81,7 +94,7 @@ lab-deps:
 	@$(SUDO) packaging/deps.sh lab
 
 lint: $(LINT) ## run go vet and golangci-lint
-	$(GO) vet -tags man,packagetest,lab,guides ./...
+	$(GO) vet -tags man,packagetest,lab,guides,datapath ./...
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(LINT) run ./...
 
 # The version is part of the name, so that another one is installed when it changes.

@@ -6,6 +6,7 @@
 #   bench  what the benchmarks compare with: OVN
 #   race   a C compiler, which Go's race detector needs
 #   guides what makes a Debian with libvirt in a directory
+#   datapath what makes virtual machines and runs them
 #   deb    what builds the Debian package, and what checks it
 #   lab    a Docker engine, docker-compose and debootstrap, for the container lab
 #
@@ -57,6 +58,12 @@ for purpose; do
 		need debootstrap debootstrap
 		need unshare util-linux
 		need nsenter util-linux
+		;;
+	datapath)
+		need qemu-system-x86_64 qemu-system-x86
+		need debootstrap debootstrap
+		need /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+		need mke2fs e2fsprogs
 		;;
 	deb)
 		need dpkg-buildpackage dpkg-dev

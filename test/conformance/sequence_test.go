@@ -43,9 +43,14 @@ func newAttackers(tb testing.TB, each int, policies ...Policy) *attackers {
 		}
 	}
 	a.guarded = guard(tb, keys)
-	// A megaflow that nobody meets any more would go after ten seconds.
-	a.MustVsctl("set", "Open_vSwitch", ".", "other_config:max-idle=3600000")
+	a.keepMegaflows()
 	return a
+}
+
+// keepMegaflows has the switch keep those that nobody meets any more, which would go after
+// ten seconds.
+func (a *attackers) keepMegaflows() {
+	a.MustVsctl("set", "Open_vSwitch", ".", "other_config:max-idle=3600000")
 }
 
 // of returns the ports of a policy.
@@ -90,9 +95,9 @@ func (a *attackers) play(ctx context.Context, sequences map[string]sequence) (ma
 	if err != nil {
 		return nil, err
 	}
-	arrived := map[string]bool{}
+	arrived := map[string]int{}
 	for _, f := range fresh {
-		arrived[string(untagged(f))] = true
+		arrived[string(untagged(f))]++
 	}
 	results := map[string]played{}
 	for port, s := range sequences {
@@ -121,24 +126,36 @@ func (c tallies) String() string {
 }
 
 // compare says which frames of a sequence fared otherwise than they should, and removes
-// the sequence's frames from what arrived.
-func (a *attackers) compare(port string, s sequence, arrived map[string]bool) played {
+// the sequence's frames from what arrived. Frames that differ in their VLAN tag alone
+// may look the same on arrival: then it is the last one that has leaked.
+func (a *attackers) compare(port string, s sequence, arrived map[string]int) played {
 	var p played
-	for n, frame := range s {
-		d := delivered(frame)
+	expected := map[string]int{}
+	for _, frame := range s {
+		if d := delivered(frame); d != nil && a.mayPass(port, frame) {
+			expected[string(d)]++
+		}
+	}
+	for n, frame := range slices.Backward(s) {
+		d := string(delivered(frame))
 		switch pass := a.mayPass(port, frame); {
-		case d == nil: // can't be told from one that was dropped
-		case arrived[string(d)] && !pass && harmless(a.policies[port], frame):
-			p.futile = append(p.futile, n)
-		case arrived[string(d)] && !pass:
-			p.leaked = append(p.leaked, n)
-		case !arrived[string(d)] && pass:
+		case d == "": // can't be told from one that was dropped
+		case pass && arrived[d] < expected[d]:
 			p.lost = append(p.lost, n)
+			expected[d]--
+		case pass || arrived[d] <= expected[d]:
+		case harmless(a.policies[port], frame):
+			p.futile = append(p.futile, n)
+			arrived[d]--
+		default:
+			p.leaked = append(p.leaked, n)
+			arrived[d]--
 		}
 	}
 	for _, frame := range s {
 		delete(arrived, string(delivered(frame)))
 	}
+	slices.Reverse(p.leaked)
 	return p
 }
 

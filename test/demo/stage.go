@@ -26,7 +26,7 @@ type stage struct {
 // stage, also when the context that ends it has ended.
 func build(ctx context.Context, program string) (_ *stage, err error) {
 	s := &stage{ctx: ctx, program: program, guests: map[*vif]*lab.Guest{}, nics: map[*vif]*lab.NIC{}}
-	if s.sw, err = lab.StartSwitch(ctx, lab.Options{Datapath: lab.Userspace}); err != nil {
+	if s.sw, err = lab.StartSwitch(ctx, lab.Options{Datapath: lab.Chosen(lab.Userspace)}); err != nil {
 		return nil, err
 	}
 	defer func() {

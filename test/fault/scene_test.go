@@ -26,8 +26,15 @@ func programDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("vifguard-fault-%d", os.Getpid()))
 }
 
-// program is the path of vifguard, built once.
+// program is the path of vifguard: one that lies beside the test, otherwise one that is
+// built once.
 var program = sync.OnceValues(func() (string, error) {
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "vifguard")
+		if _, err := os.Stat(beside); err == nil {
+			return beside, nil
+		}
+	}
 	path := filepath.Join(programDir(), "vifguard")
 	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../../cmd/vifguard").CombinedOutput()
 	if err != nil {
@@ -87,7 +94,7 @@ const bridge = "br0"
 // newScene starts a switch whose bridge isn't guarded yet.
 func newScene(t *testing.T, settings ...string) *scene {
 	t.Helper()
-	s := &scene{T: lab.New(t, lab.Options{Datapath: lab.Userspace}), t: t}
+	s := &scene{T: lab.New(t, lab.Options{Datapath: lab.Chosen(lab.Userspace)}), t: t}
 	t.Cleanup(func() {
 		if err := s.agent.Stop(); err != nil {
 			t.Error(err)

@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// twoGuests are guests a and b at the bridge br0 of a Userspace switch.
+// twoGuests are guests a and b at the bridge br0 of a switch with real ports.
 func twoGuests(tb testing.TB) (sw *T, a, b *Guest) {
-	sw = New(tb, Options{Datapath: Userspace})
+	sw = New(tb, Options{Datapath: Chosen(Userspace)})
 	sw.MustBridge("br0")
 	a = sw.MustGuest("br0", GuestOptions{Name: "a", MAC: macA, OFPort: 1, Quiet: true,
 		Addresses: []netip.Prefix{netip.PrefixFrom(ip4A, 24), netip.PrefixFrom(ip6A, 64)}})
@@ -294,4 +294,18 @@ func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return err == nil && !strings.HasPrefix(rest, "Z")
+}
+
+// Megaflows are where the datapath that was chosen has them.
+func TestChosenDatapathForwards(t *testing.T) {
+	sw, a, b := twoGuests(t)
+	frame := IPFrame(macB, macA, IP(ip4A, ip4B, 253))
+	if !sw.MustPass(a.NIC, frame, frame, sw.MustListen(b.NIC)) {
+		t.Fatal("the frame doesn't pass")
+	}
+	want := map[Datapath]string{Kernel: "dp:ovs", Offload: "dp:tc"}[Chosen(Userspace)]
+	flows := sw.MustAppctl("dpctl/dump-flows", "-m")
+	if !strings.Contains(flows, "src="+net.HardwareAddr(macA[:]).String()) || !strings.Contains(flows, want) {
+		t.Errorf("want a megaflow with %q in\n%s", want, flows)
+	}
 }
