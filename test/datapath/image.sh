@@ -7,7 +7,7 @@
 # DIRECTORY/SUITE then holds disk, kernel, initrd and versions. What is there already is
 # kept while it has the packages' newest versions, or when the mirror doesn't answer.
 set -eu
-suite=$1 image=$2/$1
+suite=$1
 mirror=${3:-http://deb.debian.org/debian}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 packages="openvswitch-switch openvswitch-switch-dpdk linux-image-cloud-amd64 iproute2 kmod iputils-ping iputils-arping nftables netbase"
@@ -48,7 +48,9 @@ if [ "$(id -u)" -ne 0 ]; then
 	exit 1
 fi
 mkdir -p "$2"
-work=$(mktemp -d "$2/$suite.XXXXXX")
+images=$(cd "$2" && pwd)
+image=$images/$suite
+work=$(mktemp -d "$images/$suite.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT

@@ -216,7 +216,9 @@ func (sw *Switch) Trace(bridge string, port int, frame []byte) (string, error) {
 // judged by the OpenFlow tables as they are now.
 //
 // Where the kernel has the megaflows, ovs-vswitchd 3.1 aborts when its revalidators are
-// at work on one that is being purged, so they are paused for it.
+// at work on one that is being purged, so they are paused for it. Afterwards they may
+// hold a list of megaflows that are gone, and delete what is there again by those names:
+// they are given the time to get to its end.
 func (sw *Switch) Purge() error {
 	if !sw.datapath.InKernel() {
 		_, err := sw.Appctl("revalidator/purge")
@@ -227,7 +229,11 @@ func (sw *Switch) Purge() error {
 	}
 	_, err := sw.Appctl("revalidator/purge")
 	_, resumed := sw.Appctl("revalidator/resume")
-	return errors.Join(err, resumed)
+	if err := errors.Join(err, resumed); err != nil {
+		return err
+	}
+	_, err = sw.Appctl("revalidator/wait")
+	return err
 }
 
 func (sw *Switch) vswitchdRuns() bool {

@@ -28,7 +28,7 @@ import (
 // the fence has a bridge of its own, so that it needs no port that may send.
 const (
 	fenceBridge  = "lab-fence"
-	fenceTimeout = time.Minute
+	fenceTimeout = 20 * time.Second
 )
 
 // fence tells when frames have been processed. The zero value is ready for use.
@@ -61,7 +61,9 @@ func (sw *Switch) Fence(ctx context.Context) error {
 			continue
 		}
 		if err := f.pass(ctx, cpu); err != nil {
-			return fmt.Errorf("the fence on CPU %d: %w", cpu, err)
+			state, _ := sw.Appctl("upcall/show")
+			ports, _ := sw.Appctl("dpctl/show", "-s")
+			return fmt.Errorf("the fence on CPU %d: %w\n%s\n%s", cpu, err, state, ports)
 		}
 	}
 	return nil
@@ -75,7 +77,8 @@ func (f *fence) build(sw *Switch) (err error) {
 	if f.ns, err = NewNamespace(); err != nil {
 		return err
 	}
-	if err := sw.AddBridge(fenceBridge); err != nil {
+	// What it learned would have all megaflows translated anew.
+	if err := sw.AddBridge(fenceBridge, "flood_vlans=0"); err != nil {
 		return err
 	}
 	for n, nic := range []**NIC{&f.in, &f.out} {

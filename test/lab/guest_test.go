@@ -309,3 +309,30 @@ func TestChosenDatapathForwards(t *testing.T) {
 		t.Errorf("want a megaflow with %q in\n%s", want, flows)
 	}
 }
+
+// A fence is behind every frame that was sent before, each of which misses the megaflows.
+func TestChosenDatapathHasFences(t *testing.T) {
+	sw, a, b := twoGuests(t)
+	if !Chosen(Userspace).InKernel() {
+		if err := sw.Fence(t.Context()); err == nil {
+			t.Error("a fence where the datapath isn't in the kernel")
+		}
+		return
+	}
+	arrived := sw.MustListen(b.NIC)
+	const rounds, frames = 10, 20
+	for round := range rounds {
+		for n := range frames {
+			if err := a.Send(Pad(Ether(Broadcast, MAC{0x52, byte(round), byte(n)}, 0x88b5))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sw.MustRun(func() error { return sw.Fence(t.Context()) })
+		if got, err := arrived.Take(); err != nil || len(got) != frames {
+			t.Fatalf("%d frames in front of the fence, want %d (%v)", len(got), frames, err)
+		}
+	}
+	if flows := sw.MustAppctl("dpctl/dump-flows"); strings.Count(flows, "eth_type(0x88b5)") < frames {
+		t.Errorf("the frames have left no megaflows:\n%s", flows)
+	}
+}
