@@ -31,11 +31,12 @@ const (
 type guarded struct {
 	*lab.T
 	injection
-	db      *ovsdb.Client
-	conn    *openflow.Conn
-	vifs    map[flows.VIFID]string // ports by their cookie's owner
-	counted map[string]tally       // by port, what its counters held last
-	keys    map[string]keysOfPort  // by port
+	inKernel bool // the datapath
+	db       *ovsdb.Client
+	conn     *openflow.Conn
+	vifs     map[flows.VIFID]string // ports by their cookie's owner
+	counted  map[string]tally       // by port, what its counters held last
+	keys     map[string]keysOfPort  // by port
 }
 
 type keysOfPort map[string]string
@@ -49,7 +50,7 @@ func guard(tb testing.TB, keys map[string]keysOfPort) *guarded {
 	tb.Helper()
 	lab.Need(tb, lab.OVS)
 	datapath := lab.Chosen(lab.Dummy)
-	g := &guarded{T: lab.New(tb, lab.Options{Datapath: datapath}), counted: map[string]tally{}, vifs: map[flows.VIFID]string{}, keys: keys}
+	g := &guarded{T: lab.New(tb, lab.Options{Datapath: datapath}), counted: map[string]tally{}, vifs: map[flows.VIFID]string{}, keys: keys, inKernel: datapath.InKernel()}
 	g.injection = newInjection(g.T, datapath)
 	// Nothing but the verdict may decide what arrives: every accepted frame is flooded,
 	// whatever was learned, and those of spanning tree and LLDP too.
