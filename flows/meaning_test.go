@@ -12,6 +12,7 @@ import (
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/test/conformance"
+	"github.com/vifguard/vifguard/test/conformance/oracle"
 )
 
 // pipeline evaluates rules as a switch would.
@@ -194,7 +195,7 @@ func TestRulesMeanWhatTheOracleSays(t *testing.T) {
 		for range frames {
 			frame := random.Frame(vif)
 			got, err := p.run(inPort, frame)
-			passes, reason := conformance.JudgeSeen(&policy, frame)
+			passes, reason := oracle.JudgeSeen(&policy, frame)
 			if err != nil || got.reason.String() != reason || got.passes != passes {
 				t.Fatalf("%v: want %q, passes %v; got %q, passes %v, %v\n%x", ids, reason, passes, got.reason, got.passes, err, frame)
 			}

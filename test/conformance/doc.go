@@ -6,9 +6,8 @@
 //   - [Frames] is a table of frames, legitimate ones and attacks, each with the
 //     RFC, CVE or incident it comes from and the verdict that the contract
 //     demands of it under each of [Policies]. It is written to be read.
-//   - [Judge] is an oracle: it parses a raw frame and decides, from the contract
-//     alone, what a policy means for it. It shares no code with the compiler of
-//     flows.
+//   - Package oracle parses a raw frame and decides, from the contract alone, what
+//     a policy means for it. It shares no code with the compiler of flows.
 //   - The switch: the agent programs a real Open vSwitch, the frames are
 //     injected as bytes, and what arrives and what the drop counters say is the
 //     verdict.

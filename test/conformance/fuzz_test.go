@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/test/conformance/oracle"
 )
 
 var (
@@ -119,7 +120,7 @@ func (f *fuzzer) batch() int {
 		for _, port := range f.ports {
 			frame := f.gen.frame(f.vifs[port])
 			sent[port] = append(sent[port], frame)
-			pass, reason := JudgeSeen(f.policies[port], frame)
+			pass, reason := oracle.JudgeSeen(f.policies[port], frame)
 			if reason != "" {
 				if want[port] == nil {
 					want[port] = tally{}
@@ -218,7 +219,7 @@ func (f *fuzzer) examineTogether(suspects map[string][][]byte) (found bool) {
 func (f *fuzzer) agreeTogether(port string, frames [][]byte) bool {
 	want, expected := tally{}, map[string]int{}
 	for _, frame := range frames {
-		pass, reason := JudgeSeen(f.policies[port], frame)
+		pass, reason := oracle.JudgeSeen(f.policies[port], frame)
 		if reason != "" {
 			want[reason]++
 		}
@@ -252,7 +253,7 @@ func (f *fuzzer) reportFrame(port string, frame []byte) (found bool) {
 }
 
 func (f *fuzzer) want(port string, frame []byte) string {
-	_, reason := JudgeSeen(f.policies[port], frame)
+	_, reason := oracle.JudgeSeen(f.policies[port], frame)
 	return verdict(reason)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
+	"github.com/vifguard/vifguard/test/conformance/oracle"
 	"github.com/vifguard/vifguard/test/lab"
 	"github.com/vifguard/vifguard/test/lab/labagent"
 )
@@ -163,7 +164,7 @@ func (g *guarded) inspected(ctx context.Context) error {
 // delivered returns how a frame that was accepted arrives, without tags of VID 0 in
 // front, or nil for one whose tag is incomplete, which NORMAL discards.
 func delivered(frame []byte) []byte {
-	if t, _ := etherType(frame[12:]); isTag(t) && (!isTag(be(frame[12:])) || len(frame) < 18) {
+	if t, _ := oracle.TypeOf(frame[12:]); oracle.IsTag(t) && (!oracle.IsTag(be(frame[12:])) || len(frame) < 18) {
 		return nil
 	}
 	return untagged(frame)
@@ -173,7 +174,7 @@ func delivered(frame []byte) []byte {
 // remove the outermost one if its priority is 0 too, but not if the frame meets a
 // megaflow that one with another priority has left.
 func untagged(frame []byte) []byte {
-	for isTag(be(frame[12:])) && len(frame) >= 18 && be(frame[14:])&0xfff == 0 {
+	for oracle.IsTag(be(frame[12:])) && len(frame) >= 18 && be(frame[14:])&0xfff == 0 {
 		frame = slices.Concat(frame[:12], frame[16:])
 	}
 	return withoutOption(frame)

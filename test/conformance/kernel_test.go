@@ -3,24 +3,28 @@ package conformance
 import (
 	"testing"
 
+	"github.com/vifguard/vifguard/test/conformance/oracle"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
 // What a datapath in the kernel does otherwise than the tables say, and what of it is
 // only a matter of counting. The tests of verdicts allow this much and no more.
 
+// typeMin is the least value that is an ethertype, and not a length.
+const typeMin = 0x0600
+
 // refused reports whether the kernel or ovs-vswitchd discards a frame for its form before
 // any table sees it: it doesn't arrive whatever the policy, and nobody counts it.
 func refused(frame []byte) bool {
 	const tagAndTwo = 12 + 4 + 2 + 2 // skb_vlan_untag wants two bytes behind a tag
-	if isTag(be(frame[12:])) && len(frame) < tagAndTwo {
+	if oracle.IsTag(be(frame[12:])) && len(frame) < tagAndTwo {
 		return true
 	}
-	t, _ := etherType(frame[typeOffset(frame):])
+	t, _ := oracle.TypeOf(frame[typeOffset(frame):])
 	// A tag in SNAP is no tag for the kernel, and ovs-vswitchd can't read back such a key;
 	// a header of RFC 8300 that isn't right is refused by key_extract.
 	const nsh = 0x894f
-	return isTag(t) && be(frame[typeOffset(frame):]) < typeMin || t == nsh
+	return oracle.IsTag(t) && be(frame[typeOffset(frame):]) < typeMin || t == nsh
 }
 
 // misread reports whether the kernel reads other fields in a frame than ovs-vswitchd.
@@ -33,10 +37,10 @@ func misread(frame []byte) bool {
 			return true
 		}
 	}
-	switch t, packet := etherType(frame[at:]); t {
-	case typeIPv4:
+	switch t, packet := oracle.TypeOf(frame[at:]); t {
+	case lab.TypeIPv4:
 		return misread4(packet)
-	case typeIPv6:
+	case lab.TypeIPv6:
 		return misread6(packet)
 	}
 	return false
@@ -71,8 +75,7 @@ func misread6(packet []byte) bool {
 
 // fragmented reports whether a fragment header is in the chain.
 func fragmented(packet []byte) bool {
-	p := parseIPv6(packet)
-	if p == nil {
+	if len(packet) < 40 || int(be(packet[4:])) > len(packet)-40 {
 		return false
 	}
 	for next, rest := packet[6], packet[40:]; len(rest) >= 8; {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/test/conformance/oracle"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -97,10 +98,10 @@ func (g *generator) frame(v *VIF) []byte {
 // would stop at them: ARP of opcode 255, and MPLS without a label.
 func countable(f []byte) []byte {
 	b := f[12:]
-	for isTag(be(b)) && len(b) >= 6 {
+	for oracle.IsTag(be(b)) && len(b) >= 6 {
 		b = b[4:]
 	}
-	switch t, body := etherType(b); {
+	switch t, body := oracle.TypeOf(b); {
 	case (t == model.EtherTypeARP || t == model.EtherTypeRARP) && len(body) >= 8 && be(body[6:]) == 255:
 		body[7]--
 	case (t == 0x8847 || t == 0x8848) && len(body) < 4:
@@ -161,6 +162,8 @@ func linkLocals(v *VIF) [][]byte {
 	}
 	return list
 }
+
+func be(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
 
 // swap replaces one address that occurs in a frame by another of the same kind.
 func (g *generator) swap(f []byte, pool [][]byte) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/test/conformance/oracle"
 )
 
 // sequence is frames that one VIF sends, each when the switch has dealt with the one
@@ -61,7 +62,7 @@ func (a *attackers) of(policy string) []string {
 // mayPass reports whether the contract lets a frame of a port through, as far as an Open
 // vSwitch can see.
 func (a *attackers) mayPass(port string, frame []byte) bool {
-	pass, _ := JudgeSeen(a.policies[port], frame)
+	pass, _ := oracle.JudgeSeen(a.policies[port], frame)
 	return pass
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/test/conformance/oracle"
 )
 
 // minFrames is how many frames the suite promises.
@@ -30,7 +31,7 @@ func TestTableAndOracleAgree(t *testing.T) {
 			policy := p.Resolve(v)
 			for _, f := range frames {
 				want, b := f.Verdicts.Want(&p), f.Bytes(v)
-				pass, reason := Judge(&policy, b)
+				pass, reason := oracle.Judge(&policy, b)
 				if got := verdict(reason); got != want {
 					t.Errorf("%s: %s\ntable %s, oracle %s\n%s", f.Class, f.Name, want, got, hex.EncodeToString(b))
 				}
@@ -38,7 +39,7 @@ func TestTableAndOracleAgree(t *testing.T) {
 					t.Errorf("%s: %s\npasses %v with the verdict %s", f.Class, f.Name, pass, want)
 				}
 				seen := f.Seen(&p)
-				if _, reason := JudgeSeen(&policy, b); verdict(reason) != seen {
+				if _, reason := oracle.JudgeSeen(&policy, b); verdict(reason) != seen {
 					t.Errorf("%s: %s, with the switch's eyes\ntable %s, oracle %s\n%s", f.Class, f.Name, seen, verdict(reason), hex.EncodeToString(b))
 				}
 			}

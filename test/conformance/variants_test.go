@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/vifguard/vifguard/test/conformance/oracle"
 	"github.com/vifguard/vifguard/test/lab"
 )
 
@@ -21,14 +22,14 @@ type variant struct {
 func variants(frame []byte) []variant {
 	c := &varied{frame: frame, seen: map[string]bool{string(frame): true}}
 	c.link()
-	t, body := etherType(frame[typeOffset(frame):])
+	t, body := oracle.TypeOf(frame[typeOffset(frame):])
 	c.l3 = len(frame) - len(body)
 	switch t {
-	case typeIPv4:
+	case lab.TypeIPv4:
 		c.ipv4()
-	case typeIPv6:
+	case lab.TypeIPv6:
 		c.ipv6()
-	case typeARP, typeRARP:
+	case lab.TypeARP, lab.TypeRARP:
 		c.arp()
 	}
 	c.cutAndPadded()

@@ -3,21 +3,23 @@ package conformance
 import (
 	"fmt"
 	"maps"
+
+	"github.com/vifguard/vifguard/test/conformance/oracle"
 )
 
 // The verdicts: Pass, or the reason of a drop as the contract names it.
 const (
 	Pass       = "pass"
-	MAC        = "mac"
-	VLAN       = "vlan"
-	EtherType  = "ethertype"
-	ARP        = "arp"
-	ND         = "nd"
-	DHCPServer = "dhcp-server"
-	Router     = "router"
-	IP         = "ip"
-	Malformed  = "malformed"
-	Blocked    = "blocked"
+	MAC        = oracle.MAC
+	VLAN       = oracle.VLAN
+	EtherType  = oracle.EtherType
+	ARP        = oracle.ARP
+	ND         = oracle.ND
+	DHCPServer = oracle.DHCPServer
+	Router     = oracle.Router
+	IP         = oracle.IP
+	Malformed  = oracle.Malformed
+	Blocked    = oracle.Blocked
 )
 
 // Verdicts say what becomes of one frame under every policy: a verdict for each

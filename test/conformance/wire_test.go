@@ -28,6 +28,9 @@ func TestWire(t *testing.T) {
 				limits++
 			}
 			frame, want, o := sent[p.Name], f.Seen(&p), outcomes[p.Name]
+			if g.inKernel {
+				want = f.SeenByKernel(&p)
+			}
 			switch got := o.verdict(p.Observe); {
 			case got == want && !(g.inKernel && refused(frame)):
 			case g.inKernel && allowedInKernel(frame, want, p.Observe, o):

@@ -3,6 +3,9 @@ package conformance
 import (
 	"slices"
 	"testing"
+
+	"github.com/vifguard/vifguard/test/conformance/oracle"
+	"github.com/vifguard/vifguard/test/lab"
 )
 
 // withoutOption returns a solicitation for duplicate address detection as if its source
@@ -11,11 +14,11 @@ import (
 // Receivers discard them (RFC 4861 section 7.1.1).
 func withoutOption(frame []byte) []byte {
 	ip := ethernetBytes
-	if isTag(be(frame[12:])) {
+	if oracle.IsTag(be(frame[12:])) {
 		ip += 4
 	}
 	message, option := ip+40, ip+40+24
-	if len(frame) < option+8 || be(frame[ip-2:]) != typeIPv6 || frame[ip+6] != 58 || frame[message] != typeNS ||
+	if len(frame) < option+8 || be(frame[ip-2:]) != lab.TypeIPv6 || frame[ip+6] != 58 || frame[message] != lab.ICMPv6NS ||
 		string(frame[ip+8:ip+24]) != string(make([]byte, 16)) {
 		return frame
 	}

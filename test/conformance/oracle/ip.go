@@ -1,4 +1,4 @@
-package conformance
+package oracle
 
 import (
 	"net/netip"

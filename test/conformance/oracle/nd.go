@@ -1,4 +1,4 @@
-package conformance
+package oracle
 
 import (
 	"net/netip"
@@ -105,7 +105,11 @@ func (m *neighbour) seen(src netip.Addr) int {
 	return 0
 }
 
-const optionTarget = 2
+// Options with a link-layer address (RFC 4861 section 4.6.1).
+const (
+	optionSource = 1
+	optionTarget = 2
+)
 
 // parseOptions returns the link-layer addresses among options by their type: the
 // source's and the target's. Only options of 8 bytes are link-layer addresses on

@@ -1,4 +1,7 @@
-package conformance
+// Package oracle judges frames from vifguard's contract alone. It parses a raw frame and
+// decides what a policy means for it, and shares no code with the compiler of flows, nor
+// with the tables of package conformance, which are held against it.
+package oracle
 
 import (
 	"encoding/binary"
@@ -6,6 +9,20 @@ import (
 	"slices"
 
 	"github.com/vifguard/vifguard/model"
+)
+
+// The reasons of a drop, as the contract names them.
+const (
+	MAC        = "mac"
+	VLAN       = "vlan"
+	EtherType  = "ethertype"
+	ARP        = "arp"
+	ND         = "nd"
+	DHCPServer = "dhcp-server"
+	Router     = "router"
+	IP         = "ip"
+	Malformed  = "malformed"
+	Blocked    = "blocked"
 )
 
 // Judge decides, from the contract alone, what a policy means for a frame: whether
@@ -27,7 +44,7 @@ func Judge(p *model.Policy, frame []byte) (pass bool, reason string) {
 
 // JudgeSeen is Judge with the eyes of an Open vSwitch with the userspace datapath: it
 // sees options of neighbour discovery only as far as the switch does, and nothing behind
-// the end of a packet. Every difference to Judge is a [Limit].
+// the end of a packet. Every difference to Judge is a limit in the tables.
 func JudgeSeen(p *model.Policy, frame []byte) (pass bool, reason string) {
 	return judge(p, frame, true)
 }
@@ -66,13 +83,14 @@ const (
 	typeLLC  = 0 // IEEE 802.3 without a readable ethertype
 )
 
-func isTag(t uint16) bool { return t == 0x8100 || t == 0x88a8 }
+// IsTag reports whether an ethertype is that of a VLAN tag.
+func IsTag(t uint16) bool { return t == 0x8100 || t == 0x88a8 }
 
 // parse reads a frame of at least 14 bytes.
 func parse(frame []byte, allow model.Allow, seen bool) *packet {
 	p := &packet{src: model.MAC(frame[6:12]), seen: seen, length: len(frame)}
 	rest := frame[12:] // starts with an ethertype
-	if t := be(rest); isTag(t) {
+	if t := be(rest); IsTag(t) {
 		// A tag is complete with the ethertype that follows it.
 		vid := uint16(0xffff)
 		if len(rest) >= 6 {
@@ -81,9 +99,9 @@ func parse(frame []byte, allow model.Allow, seen bool) *packet {
 		}
 		p.badTag = vid == 0xffff || !allow.VLANTrunk && (!allow.PriorityTag || vid != 0)
 	}
-	t, body := etherType(rest)
+	t, body := TypeOf(rest)
 	p.etherType = t
-	p.badTag = p.badTag || isTag(t)
+	p.badTag = p.badTag || IsTag(t)
 	switch t {
 	case typeARP, typeRARP:
 		p.arp = parseARP(body)
@@ -95,9 +113,9 @@ func parse(frame []byte, allow model.Allow, seen bool) *packet {
 	return p
 }
 
-// etherType reads an ethertype, or that in the LLC/SNAP header with the OUI 0 which
+// TypeOf reads an ethertype, or that in the LLC/SNAP header with the OUI 0 which
 // follows a length (RFC 1042).
-func etherType(b []byte) (t uint16, body []byte) {
+func TypeOf(b []byte) (t uint16, body []byte) {
 	t, body = be(b), b[2:]
 	if t >= typeMin {
 		return t, body
