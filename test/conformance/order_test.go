@@ -21,7 +21,7 @@ var (
 const orderPorts = 24
 
 // maxHoles is how many holes a test reduces.
-const maxHoles = 40
+const maxHoles = 8
 
 // pair is a frame that must be dropped after one of its variants, built for a VIF.
 type pair struct {
