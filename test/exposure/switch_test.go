@@ -228,15 +228,18 @@ func rstBPDU() []byte {
 
 func TestSTP(t *testing.T) {
 	for _, test := range []struct {
-		kind         exposure.Kind
-		column, show string
-		bpdu         []byte
+		kind                 exposure.Kind
+		column, config, show string
+		bpdu                 []byte
 	}{
-		{exposure.STP, "stp_enable", "stp/show", lab.STP(foreign)},
-		{exposure.RSTP, "rstp_enable", "rstp/show", rstBPDU()},
+		{exposure.STP, "stp_enable", "stp-enable", "stp/show", lab.STP(foreign)},
+		{exposure.RSTP, "rstp_enable", "rstp-enable", "rstp/show", rstBPDU()},
 	} {
 		t.Run(string(test.kind), func(t *testing.T) {
 			s := newScene(t)
+			for _, vif := range []string{"vif1", "vif2"} { // the agent closes a Port that says nothing
+				s.MustVsctl("set", "Port", vif, "other_config:"+test.config+"=true")
+			}
 			s.MustVsctl("set", "Bridge", bridge, test.column+"=true")
 			isRoot := func() bool {
 				s.MustInject("vif1", test.bpdu)
