@@ -69,7 +69,6 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// Each step changes one thing and says which interfaces of br0 may be new values.
 // settled returns the view once no event has come for a while: one seen in the middle
 // of an update may show part of it.
 func settled(c *Client) *model.Host {
@@ -82,6 +81,7 @@ func settled(c *Client) *model.Host {
 	}
 }
 
+// Each step changes one thing and says which interfaces of br0 may be new values.
 func TestHostFollowsChanges(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br br0 -- add-br br1 -- add-port br0 tap1 -- add-port br0 tap2 -- add-port br0 tap3")
@@ -361,14 +361,5 @@ func TestDialInterface(t *testing.T) {
 		t.Error("a change of another interface is reported")
 	}
 	s.vsctl("-- add-port br0 c")
-	for deadline := time.After(10 * time.Second); ; {
-		if _, row := later.Host().FindInterface("c"); row != nil {
-			return
-		}
-		select {
-		case <-later.Changed():
-		case <-deadline:
-			t.Fatal("an interface that comes isn't reported")
-		}
-	}
+	waitHost(t, later.Changed(), later.Host, "an interface that comes", func(h *model.Host) bool { return find(h, "c") != nil })
 }

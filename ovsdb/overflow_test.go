@@ -17,6 +17,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/test/lab"
 )
 
 // libovsdb queues 65,536 events and drops those that find no room. With the queue held
@@ -53,12 +54,12 @@ func TestViewIsRightAfterLostEvents(t *testing.T) {
 	// Every transaction changes every interface. The server merges what a slow client
 	// hasn't read yet, so that their number isn't known before.
 	last := ""
-	eventuallyWithin(t, 2*time.Minute, "events are dropped", func() bool {
+	lab.EventuallyWithin(t, 2*time.Minute, "events are dropped", lab.True(func() bool {
 		last += "x"
 		s.run("ovsdb-client", "transact", s.endpoint(), fmt.Sprintf(
 			`["Open_vSwitch",{"op":"update","table":"Interface","where":[],"row":{"external_ids":["map",[["k","%s"]]]}}]`, last))
 		return out.count(droppedEvent) > 0
-	})
+	}))
 	<-held
 	letGo()
 	s.wait(c, "the last value at every interface", func(h *model.Host) bool {

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/test/lab"
 )
 
 const (
@@ -41,14 +42,7 @@ func newServer(tb testing.TB) *server {
 // newServerOf is newServer with a database of another schema.
 func newServerOf(tb testing.TB, schema string) *server {
 	tb.Helper()
-	for _, bin := range []string{"ovsdb-server", "ovsdb-tool", "ovs-vsctl"} {
-		if _, err := exec.LookPath(bin); err != nil {
-			if os.Getenv("CI") != "" {
-				tb.Fatalf("this test needs %s: %v", bin, err)
-			}
-			tb.Skipf("this test needs %s (package openvswitch-switch): %v", bin, err)
-		}
-	}
+	lab.Need(tb, lab.OVS)
 	before := goleak.IgnoreCurrent()
 	tb.Cleanup(func() { goleak.VerifyNone(tb, before) })
 	dir, err := os.MkdirTemp("", "vg")
@@ -84,12 +78,12 @@ func (s *server) start() {
 	s.gone = gone
 	go func() { _ = cmd.Wait(); close(gone) }()
 	s.tb.Cleanup(func() { _ = cmd.Process.Kill(); <-gone })
-	eventually(s.tb, "ovsdb-server listens", func() bool {
+	lab.Eventually(s.tb, "ovsdb-server listens", func() error {
 		c, err := net.Dial("unix", s.path("sock"))
 		if err == nil {
-			_ = c.Close()
+			err = c.Close()
 		}
-		return err == nil
+		return err
 	})
 }
 
@@ -136,29 +130,8 @@ func quiet() *logrus.Entry {
 	return logrus.NewEntry(l)
 }
 
-// eventually polls what no channel tells.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	eventuallyWithin(tb, patience, what, ok)
-}
-
-func eventuallyWithin(tb testing.TB, limit time.Duration, what string, ok func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(limit); ; {
-		if ok() {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("never happened: %s", what)
-		}
-	}
-}
-
-// waitHost looks at the view at each trigger until it is right.
+// waitHost reads the view at each trigger until it is right: unlike lab.Eventually, it
+// needs the trigger.
 func waitHost(tb testing.TB, changed <-chan struct{}, host func() *model.Host, what string, ok func(*model.Host) bool) *model.Host {
 	tb.Helper()
 	for deadline := time.After(patience); ; {

@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/test/lab"
 )
 
 // logBuffer collects log lines of several goroutines.
@@ -92,7 +93,7 @@ func anyView(*model.Host) bool { return true }
 func TestSourceWaitsForServer(t *testing.T) {
 	s := newServer(t)
 	src, out := runSource(t, s, nil)
-	eventually(t, "a warning", func() bool { return out.count("waiting for Open vSwitch") == 1 })
+	lab.Eventually(t, "a warning", lab.True(func() bool { return out.count("waiting for Open vSwitch") == 1 }))
 	if h, ok := src.Host(); h != nil || ok {
 		t.Errorf("Host before the first connection: %v, %t", h, ok)
 	}
@@ -115,7 +116,7 @@ func TestSourceRemindsThatItWaits(t *testing.T) {
 	_, out := runSource(t, s, func(tm *timing) {
 		tm.firstRetry, tm.maxRetry, tm.remind = time.Millisecond, time.Millisecond, 10*time.Millisecond
 	})
-	eventually(t, "three warnings", func() bool { return out.count("waiting for Open vSwitch") >= 3 })
+	lab.Eventually(t, "three warnings", lab.True(func() bool { return out.count("waiting for Open vSwitch") >= 3 }))
 }
 
 func TestSourceReconnects(t *testing.T) {
@@ -172,7 +173,7 @@ func TestSourceLeavesServerThatDoesNotAnswer(t *testing.T) {
 	waitSource(t, src, "the first view", anyView)
 	s.signal(syscall.SIGSTOP)
 	waitDisconnected(t, src)
-	eventually(t, "a warning", func() bool { return out.count("doesn't answer") >= 1 })
+	lab.Eventually(t, "a warning", lab.True(func() bool { return out.count("doesn't answer") >= 1 }))
 	s.signal(syscall.SIGCONT)
 	s.vsctl("add-br br0")
 	waitSource(t, src, "br0", func(h *model.Host) bool { return h.Bridge("br0") != nil })

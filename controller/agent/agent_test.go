@@ -81,7 +81,7 @@ func TestPortsComeAndGo(t *testing.T) {
 	})
 	t.Run("number changes", func(t *testing.T) {
 		h.MustVsctl("set", "Interface", "tap14", "ofport_request=78")
-		h.MustWait("tap14 to move", func() (bool, error) { n, err := h.OFPort("tap14"); return n == 78, err })
+		h.awaitPort("tap14", 78)
 		h.awaitExact("br0")
 	})
 	t.Run("no OpenFlow port yet", func(t *testing.T) {
@@ -339,7 +339,7 @@ func TestUnknownPort(t *testing.T) {
 		t.Errorf("unknown-port counter %d, want 1", n)
 	}
 	h.run(never)
-	h.wait("the new port to work", func() error {
+	lab.Eventually(h.t, "the new port to work", func() error {
 		if h.MustReach("new", lab.GratuitousARP(lab.MustMAC("52:54:00:00:00:77"), addr("192.0.2.77")))["sink"] == nil {
 			return fmt.Errorf("its frame doesn't arrive")
 		}

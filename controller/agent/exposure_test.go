@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vifguard/vifguard/model"
+	"github.com/vifguard/vifguard/test/lab"
 )
 
 // What decides around the tables is the state of the VIFs concerned within the time of a
@@ -90,7 +91,7 @@ func TestSpanningTree(t *testing.T) {
 	config := func(port, column string) string { return strings.TrimSpace(h.MustVsctl("get", "Port", port, column)) }
 	await := func(port, want string) {
 		t.Helper()
-		h.wait("other_config of "+port, func() error {
+		lab.Eventually(h.t, "other_config of "+port, func() error {
 			if got := config(port, "other_config"); got != want {
 				return fmt.Errorf("%s, want %s", got, want)
 			}

@@ -22,7 +22,7 @@ const frequent = 50 * time.Millisecond
 // awaitLog waits until the agent has logged something.
 func (h *host) awaitLog(text string) {
 	h.t.Helper()
-	h.wait("the agent to log "+text, func() error {
+	lab.Eventually(h.t, "the agent to log "+text, func() error {
 		if !strings.Contains(h.log.String(), text) {
 			return fmt.Errorf("its log: %s", h.log)
 		}
@@ -153,7 +153,7 @@ func TestComparison(t *testing.T) {
 		if _, err := h.Ofctl("set-frags", "br0", "normal"); err != nil && !strings.Contains(err.Error(), "setting fragment handling mode failed") {
 			t.Fatal(err)
 		}
-		h.wait("nx-match again", func() error {
+		lab.Eventually(h.t, "nx-match again", func() error {
 			if mode := h.MustOfctl("get-frags", "br0"); !strings.Contains(mode, "nx-match") {
 				return fmt.Errorf("%s", mode)
 			}
@@ -302,7 +302,7 @@ func TestUnguarded(t *testing.T) {
 	h.MustRun(h.KillVswitchd)
 	h.MustRun(h.StartVswitchd)
 	h.awaitExact("br0")
-	h.wait("the time without checks in OVSDB", func() error {
+	lab.Eventually(h.t, "the time without checks in OVSDB", func() error {
 		if _, until, ok := strings.Cut(unguarded(), "s until 20"); !ok || !strings.HasSuffix(until, "Z") {
 			return fmt.Errorf("vifguard-unguarded: %q", unguarded())
 		}
@@ -323,7 +323,7 @@ func TestUnguarded(t *testing.T) {
 		t.Errorf("a secure bridge counts as unguarded: %q, then %q", before, now)
 	}
 	h.MustVsctl("remove", "Bridge", "br0", "external_ids", "port-security")
-	h.wait("the key to go", func() error {
+	lab.Eventually(h.t, "the key to go", func() error {
 		if got := unguarded(); got != "" {
 			return fmt.Errorf("vifguard-unguarded: %q", got)
 		}
@@ -351,7 +351,7 @@ func TestBridgeMadeAnew(t *testing.T) {
 	}
 	h.MustVsctl("del-br", "br0")
 	guarded()
-	h.wait("the time without checks in OVSDB", func() error {
+	lab.Eventually(h.t, "the time without checks in OVSDB", func() error {
 		if u := unguarded(); !strings.Contains(u, "until 20") {
 			return fmt.Errorf("vifguard-unguarded: %q", u)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vifguard/vifguard/controller/agent"
+	"github.com/vifguard/vifguard/test/lab"
 )
 
 // health is what an agent last said of itself.
@@ -31,7 +32,7 @@ func (h *host) runWithHealth(runDir string) *health {
 
 func (h *health) await(want agent.Health) {
 	h.t.Helper()
-	h.wait(fmt.Sprintf("health %q", want), func() error {
+	lab.Eventually(h.t, fmt.Sprintf("health %q", want), func() error {
 		if d := cmp.Diff(&want, h.last.Load()); d != "" {
 			return fmt.Errorf("health (-want +got):\n%s", d)
 		}
@@ -67,7 +68,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%q is ready", now)
 		}
 		turns := is.turns.Load()
-		h.wait("the loop to turn while it waits", func() error {
+		lab.Eventually(h.t, "the loop to turn while it waits", func() error {
 			if now := is.turns.Load(); now < turns+2 {
 				return fmt.Errorf("%d turns", now-turns)
 			}

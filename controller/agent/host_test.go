@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -62,30 +61,7 @@ func (h *host) start(c agent.Config) {
 	log.SetOutput(h.log)
 	log.SetLevel(logrus.InfoLevel)
 	c.Endpoint, c.Version, c.Log = h.Endpoint(), "test", log
-	a, err := agent.New(c)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.agent = a
-	h.tune(a)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- a.Run(ctx) }()
-	var once sync.Once
-	h.stop = func() {
-		once.Do(func() {
-			cancel()
-			select {
-			case err := <-done:
-				if err != nil {
-					h.t.Errorf("agent: %v", err)
-				}
-			case <-time.After(20 * time.Second):
-				h.t.Error("the agent doesn't stop")
-			}
-		})
-	}
-	h.t.Cleanup(h.stop)
+	h.agent, h.stop = labagent.Run(h.t, c, h.tune)
 }
 
 const never = time.Hour
@@ -106,48 +82,27 @@ func pairs(words []string) map[string]string {
 }
 
 // guard opts a bridge in.
-func (h *host) guard(bridge string, settings ...string) {
+func (h *host) guard(bridge string, keys ...string) {
 	h.t.Helper()
-	args := []string{"set", "Bridge", bridge, "external_ids:port-security=auto"}
-	for _, s := range settings {
-		args = append(args, "external_ids:"+s)
-	}
-	h.MustVsctl(args...)
+	labagent.Guard(h.T, bridge, keys...)
 }
 
 // await waits until an interface's status keys are these; "" means absent.
 func (h *host) await(port string, want ...string) {
 	h.t.Helper()
-	h.wait(fmt.Sprintf("%s to report %v", port, want), func() error {
-		have := h.MustIDs(port)
-		for k, v := range pairs(want) {
-			if have["vifguard-"+k] != v {
-				return fmt.Errorf("it reports %v", have)
-			}
+	labagent.Await(h.t, h.T, port, want...)
+}
+
+// awaitPort waits until an interface has an OpenFlow port number.
+func (h *host) awaitPort(port string, number int) {
+	h.t.Helper()
+	lab.Eventually(h.t, fmt.Sprintf("%s has the number %d", port, number), func() error {
+		got, err := h.OFPort(port)
+		if err == nil && got != number {
+			err = fmt.Errorf("it has %d", got)
 		}
-		return nil
+		return err
 	})
-}
-
-// wait waits until cond returns nil; it fails the test with cond's last error.
-func (h *host) wait(what string, cond func() error) {
-	h.t.Helper()
-	h.waitFor(20*time.Second, what, cond)
-}
-
-// waitFor is wait with another limit.
-func (h *host) waitFor(limit time.Duration, what string, cond func() error) {
-	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	var last error
-	err := lab.WaitUntil(ctx, what, func() (bool, error) {
-		last = cond()
-		return last == nil, nil
-	})
-	if err != nil {
-		h.t.Fatalf("%v: %v", err, last)
-	}
 }
 
 // inspect reads a bridge as the command line does.
@@ -199,7 +154,7 @@ const (
 // awaitExact waits until the switch has exactly what OVSDB asks for.
 func (h *host) awaitExact(bridge string) {
 	h.t.Helper()
-	h.wait("exactly the right flows on "+bridge, func() error { return h.inForce(bridge) })
+	lab.Eventually(h.t, "exactly the right flows on "+bridge, func() error { return h.inForce(bridge) })
 }
 
 // spoof sends one frame with a foreign MAC from a port, and expects it to be dropped.

@@ -34,7 +34,7 @@ func (h *host) scrape() map[string]float64 {
 // awaitMetric waits until a series has a value.
 func (h *host) awaitMetric(series string, want float64) {
 	h.t.Helper()
-	h.wait(series, func() error {
+	lab.Eventually(h.t, series, func() error {
 		if got, ok := h.scrape()[series]; !ok || got != want {
 			return fmt.Errorf("%v (present: %v), want %v", got, ok, want)
 		}
@@ -94,7 +94,7 @@ func TestMetrics(t *testing.T) {
 	h.MustRun(h.KillVswitchd)
 	h.awaitMetric(`vifguard_bridge_connected{bridge="br0"}`, 0)
 	if h.scrape()[`vifguard_reconciliations_total{bridge="br0",result="error"}`] == 0 {
-		h.wait("errors to be counted", func() error {
+		lab.Eventually(h.t, "errors to be counted", func() error {
 			if h.scrape()[`vifguard_reconciliations_total{bridge="br0",result="error"}`] == 0 {
 				return fmt.Errorf("none")
 			}

@@ -260,7 +260,7 @@ func TestQuarantineHolds(t *testing.T) {
 	h.MustSetIDs("tap1", pairs([]string{"allowed-addresses=192.0.2.1,192.0.2.2", "port-security-seq=1"}))
 	h.await("tap1", "state=quarantined", "seq=1")
 	h.MustVsctl("set", "Interface", "tap1", "ofport_request=5")
-	h.MustWait("tap1 to move", func() (bool, error) { n, err := h.OFPort("tap1"); return n == 5, err })
+	h.awaitPort("tap1", 5)
 	h.awaitExact("br0")
 	h.await("tap1", "state=quarantined")
 	if h.passes() {
@@ -363,7 +363,7 @@ func TestQuarantineNeedsNoAgent(t *testing.T) {
 	if h.passes() {
 		t.Error("it ended with the agent")
 	}
-	h.wait("the switch to end it", func() error {
+	lab.Eventually(h.t, "the switch to end it", func() error {
 		if h.inspect("br0").Ports[2].Quarantined {
 			return errors.New("it hasn't")
 		}

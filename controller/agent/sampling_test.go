@@ -60,7 +60,7 @@ func (h *host) events() []drops.Event {
 func (h *host) awaitEvents(n int) []drops.Event {
 	h.t.Helper()
 	var list []drops.Event
-	h.wait(fmt.Sprintf("%d events", n), func() error {
+	lab.Eventually(h.t, fmt.Sprintf("%d events", n), func() error {
 		if list = h.events(); len(list) < n {
 			return fmt.Errorf("%v", list)
 		}
@@ -134,7 +134,7 @@ func TestFlood(t *testing.T) {
 		t.Errorf("the switch counted %d, want %d", got, frames)
 	}
 	var list []drops.Event
-	h.waitFor(4*drops.Window, "every frame to be told", func() error {
+	lab.EventuallyWithin(h.t, 4*drops.Window, "every frame to be told", func() error {
 		list = h.events()
 		told, other := uint64(0), 0
 		for _, e := range list {
@@ -190,7 +190,7 @@ func (h *host) flood(port string, frame []byte, n int) {
 	for sent := h.received(port); n > 0; n -= batch {
 		h.MustAppctl(args...)
 		sent += batch
-		h.MustWait("the switch to take the frames", func() (bool, error) { return h.received(port) == sent, nil })
+		lab.Eventually(h.t, "the switch to take the frames", lab.True(func() bool { return h.received(port) == sent }))
 	}
 }
 
@@ -234,11 +234,11 @@ func TestRestartChangesNothing(t *testing.T) {
 	meters := h.MustOfctl("dump-meters", "br0")
 	h.log.Reset()
 	h.sample(frequent, 10)
-	h.wait("the agent to answer", func() error {
+	lab.Eventually(h.t, "the agent to answer", func() error {
 		_, err := control.Claims(t.Context(), h.socket())
 		return err
 	})
-	h.wait("the agent to sample again, so that it has compared", func() error {
+	lab.Eventually(h.t, "the agent to sample again, so that it has compared", func() error {
 		h.MustInject("tap1", lab.RARPAnnounce(mallory))
 		if list := h.events(); len(list) != 1 {
 			return fmt.Errorf("%v", list)
@@ -268,7 +268,7 @@ func TestRestartChangesNothing(t *testing.T) {
 	// Without samples the flows are as they always were, and only foreign meters are left.
 	h.stop()
 	h.sample(never, 0)
-	h.wait("our meters to be gone", func() error {
+	lab.Eventually(h.t, "our meters to be gone", func() error {
 		if left := h.MustOfctl("dump-meters", "br0"); strings.Count(left, "meter=") != 1 || !strings.Contains(left, "meter=5 ") {
 			return fmt.Errorf("%s", left)
 		}
@@ -317,14 +317,14 @@ func TestMetersAreRepaired(t *testing.T) {
 		t.Errorf("%d meters, want 3", n)
 	}
 	h.MustOfctl("del-meters", "br0")
-	h.wait("the meters to come back", func() error {
+	lab.Eventually(h.t, "the meters to come back", func() error {
 		if n := ours(); n != 3 {
 			return fmt.Errorf("%d", n)
 		}
 		return nil
 	})
 	h.MustOfctl("mod-meter", "br0", fmt.Sprintf("meter=%d,pktps,burst,band=type=drop,rate=999,burst_size=999", flows.SampleMeter(1)))
-	h.wait("the meter's rate to come back", func() error {
+	lab.Eventually(h.t, "the meter's rate to come back", func() error {
 		if n := ours(); n != 3 {
 			return fmt.Errorf("%d", n)
 		}
@@ -342,14 +342,14 @@ func TestMetersAreRepaired(t *testing.T) {
 	}
 	// A port that goes takes its meter with it, and a new one has its own.
 	h.MustDelPort("tap2")
-	h.wait("its meter to be gone", func() error {
+	lab.Eventually(h.t, "its meter to be gone", func() error {
 		if n := ours(); n != 2 {
 			return fmt.Errorf("%d", n)
 		}
 		return nil
 	})
 	h.MustVsctl("remove", "Bridge", "br0", "external_ids", "port-security")
-	h.wait("all meters to be gone", func() error {
+	lab.Eventually(h.t, "all meters to be gone", func() error {
 		if n := ours(); n != 0 || h.ownFlows("br0") != 0 {
 			return fmt.Errorf("%d", n)
 		}
@@ -387,7 +387,7 @@ func TestHostileFrames(t *testing.T) {
 	}
 	h.MustBarrier()
 	h.MustInject("tap1", lab.GratuitousARP(mallory, addr("192.0.2.7")))
-	h.wait("the last claim", func() error {
+	lab.Eventually(h.t, "the last claim", func() error {
 		report, err := control.Claims(t.Context(), h.socket())
 		if err != nil {
 			return err

@@ -204,9 +204,12 @@ func TestMatched(t *testing.T) {
 	if other, err := c.TableFlows(ctx, 5, 0, 0); err != nil || len(other) != 0 {
 		t.Errorf("another table: %v, %v", other, err)
 	}
-	sw.MustWait("the flow to go", func() (bool, error) {
+	lab.Eventually(t, "the flow to go", func() error {
 		list, err := c.OwnFlows(ctx)
-		return len(list) == 0, err
+		if err == nil && len(list) > 0 {
+			err = fmt.Errorf("there are %v", list)
+		}
+		return err
 	})
 }
 

@@ -74,7 +74,7 @@ func TestUsageTellsWhen(t *testing.T) {
 	sw.MustBarrier()                   // the frame has been dealt with
 	sw.MustAppctl("time/warp", "2000") // the revalidator collects the counters
 	sw.MustPurge()
-	sw.MustWait("the packet to be counted", func() (bool, error) { return read().Packets == 1, nil })
+	lab.Eventually(t, "the packet to be counted", lab.True(func() bool { return read().Packets == 1 }))
 	sw.MustAppctl("time/warp", "60000")
 	if u := read(); u.Packets != 1 || u.Age < 160*time.Second || u.Idle < 60*time.Second || u.Idle > 65*time.Second {
 		t.Errorf("used 62 s ago: %+v", u)

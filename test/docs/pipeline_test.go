@@ -32,16 +32,14 @@ func dumpExample(t *testing.T) map[uint8][]string {
 		"attached-mac": "52:54:00:00:00:02", "allowed-addresses": "192.0.2.2 2001:db8::2"}})
 	sw.MustPort("br0", "fw", lab.PortOptions{OFPort: 3, ExternalIDs: map[string]string{
 		"attached-mac": "52:54:00:00:00:03", "port-security": "mac,arp", "allowed-addresses": "192.0.2.3"}})
-	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
+	labagent.Guard(sw, "br0")
 	labagent.Start(t, sw.Endpoint())
 	names := map[flows.VIFID]string{0: "shared"}
 	for _, port := range []string{"br0", "eth0", "vm", "fw"} {
 		names[flows.ParseVIFID(strings.TrimSpace(sw.MustVsctl("get", "Interface", port, "_uuid")))] = port
 	}
 	for _, port := range []string{"vm", "fw"} {
-		sw.MustWait(port+" to be enforced", func() (bool, error) {
-			return sw.MustIDs(port)["vifguard-state"] == "enforced", nil
-		})
+		labagent.Await(t, sw, port, "state=enforced")
 	}
 	tables := make(map[uint8][]string)
 	for line := range strings.Lines(sw.MustOfctl("dump-flows", "--no-stats", "--no-names", "br0")) {

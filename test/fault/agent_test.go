@@ -47,7 +47,7 @@ var agentFaults = []fault{
 		promise: "all flows replaced in one bundle, no window open or closed",
 		prepare: func(s *scene) {
 			s.MustOfctl("add-flow", bridge, "table=0,priority=1,actions=resubmit(,20)")
-			s.guard("external_ids:port-security-first-table=20")
+			s.guard("port-security-first-table=20")
 			s.kill()
 			s.MustVsctl("remove", "Bridge", bridge, "external_ids", "port-security-first-table")
 			// Left behind by an older version, in tables that nothing leads to now.

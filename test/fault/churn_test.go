@@ -144,16 +144,7 @@ func (c *churn) policy(n int) []string {
 // settle waits until the last change of every port is in force.
 func (c *churn) settle() {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
-	defer cancel()
-	var last error
-	err := lab.WaitUntil(ctx, "all ports are in force", func() (bool, error) {
-		last = c.settled()
-		return last == nil, nil
-	})
-	if err != nil {
-		c.t.Fatalf("%v: %v", err, last)
-	}
+	lab.EventuallyWithin(c.t, patience, "all ports are in force", c.settled)
 }
 
 func (c *churn) settled() error {
@@ -207,16 +198,11 @@ func (c *churn) clear() {
 
 func (c *churn) exact() {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
-	defer cancel()
-	var last error
-	err := lab.WaitUntil(ctx, "exactly the right flows", func() (bool, error) {
-		last = labagent.Exact(ctx, c.Switch, bridge)
-		return last == nil, nil
+	lab.EventuallyWithin(c.t, patience, "exactly the right flows", func() error {
+		ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+		defer cancel()
+		return labagent.Exact(ctx, c.Switch, bridge)
 	})
-	if err != nil {
-		c.t.Errorf("%v: %v", err, last)
-	}
 }
 
 // sample is what an agent uses at one moment.
@@ -347,12 +333,9 @@ func (a *sampled) sample(t *testing.T, at time.Duration) sample {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
-	err := lab.WaitUntil(t.Context(), "the agent's figures", func() (bool, error) {
-		n, _ := fmt.Sscanf(a.out.String(), "%d %d\n", &s.goroutines, &s.heap)
-		return n == 2, nil
+	lab.Eventually(t, "the agent's figures", func() error {
+		_, err := fmt.Sscanf(a.out.String(), "%d %d\n", &s.goroutines, &s.heap)
+		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return s
 }

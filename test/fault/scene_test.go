@@ -126,10 +126,9 @@ func (s *scene) plug(name string, n int) *vm {
 func (v *vm) keys() map[string]string { return maps.Clone(v.own) }
 
 // guard opts the bridge in, starts the agent and waits until everything is in force.
-func (s *scene) guard(settings ...string) {
+func (s *scene) guard(keys ...string) {
 	s.t.Helper()
-	args := []string{"set", "Bridge", bridge, "external_ids:port-security=auto"}
-	s.MustVsctl(append(args, settings...)...)
+	labagent.Guard(s.T, bridge, keys...)
 	s.start()
 	s.awaitExact()
 	for _, v := range s.vms {
@@ -246,36 +245,16 @@ func (s *scene) flowing() {
 // patience bounds every wait.
 const patience = 60 * time.Second
 
-// wait waits until cond returns nil; it fails the test with cond's last error.
+// wait is lab.Eventually with a scene's patience.
 func (s *scene) wait(what string, cond func() error) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-	defer cancel()
-	var last error
-	err := lab.WaitUntil(ctx, what, func() (bool, error) {
-		last = cond()
-		return last == nil, nil
-	})
-	if err != nil {
-		s.t.Fatalf("%v: %v", err, last)
-	}
+	lab.EventuallyWithin(s.t, patience, what, cond)
 }
 
 // await waits until an interface's status keys are these; "" means absent.
 func (s *scene) await(port string, want ...string) {
 	s.t.Helper()
-	s.wait(fmt.Sprintf("%s to report %v", port, want), func() error {
-		have, err := s.IDs(port)
-		if err != nil {
-			return err
-		}
-		for _, w := range want {
-			if k, v, _ := strings.Cut(w, "="); have["vifguard-"+k] != v {
-				return fmt.Errorf("it reports %v", have)
-			}
-		}
-		return nil
-	})
+	s.wait(fmt.Sprintf("%s to report %v", port, want), func() error { return labagent.Reports(s.Switch, port, want...) })
 }
 
 // awaitLog waits until the agent has logged something since the last reset.

@@ -109,9 +109,7 @@ func (s *story) printed(g guest) string {
 // wait waits for a condition; the scenario ends when it doesn't come true.
 func (s *story) wait(what string, cond func() bool) {
 	s.Helper()
-	if !s.comes(what, cond) {
-		s.Fatalf("waited %s in vain until %s", patience, what)
-	}
+	lab.EventuallyWithin(s.T, patience, what, lab.True(cond))
 }
 
 // comes waits for a condition, and tells whether it came true.

@@ -96,12 +96,15 @@ func TestMegaflowsStayWide(t *testing.T) {
 		sw.MustPort("br0", port, lab.PortOptions{OFPort: i + 2, ExternalIDs: map[string]string{
 			"attached-mac": "52:54:00:00:00:02", "port-security": checks, "allowed-addresses": prefix}})
 	}
-	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
+	labagent.Guard(sw, "br0")
 	labagent.Start(t, sw.Endpoint())
 	for _, port := range ports {
-		sw.MustWait(port+" to be programmed", func() (bool, error) {
-			state := sw.MustIDs(port)["vifguard-state"]
-			return state == "enforced" || state == "off", nil
+		lab.Eventually(t, port+" to be programmed", func() error {
+			err := labagent.Reports(sw.Switch, port, "state=enforced")
+			if err != nil {
+				err = labagent.Reports(sw.Switch, port, "state=off")
+			}
+			return err
 		})
 	}
 	frames := packets()
@@ -133,9 +136,9 @@ func TestSamplesKeepMegaflowsWide(t *testing.T) {
 		sw.MustBridge("br0")
 		sw.MustPort("br0", "tap1", lab.PortOptions{OFPort: 1, ExternalIDs: map[string]string{
 			"attached-mac": "52:54:00:00:00:02", "allowed-addresses": "192.0.2.2 2001:db8::2"}})
-		sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
+		labagent.Guard(sw, "br0")
 		labagent.StartSampling(t, sw.Endpoint(), rate)
-		sw.MustWait("tap1 to be programmed", func() (bool, error) { return sw.MustIDs("tap1")["vifguard-state"] == "enforced", nil })
+		labagent.Await(t, sw, "tap1", "state=enforced")
 		flows[rate] = map[string]string{}
 		for reason, frame := range refused {
 			flows[rate][reason] = megaflow(t, sw, "tap1", frame)
@@ -156,9 +159,9 @@ func TestSamplesShareTheirState(t *testing.T) {
 	sw := lab.New(t, lab.Options{})
 	sw.MustBridge("br0")
 	sw.MustPort("br0", "tap1", lab.PortOptions{OFPort: 1, ExternalIDs: map[string]string{"attached-mac": "52:54:00:00:00:02"}})
-	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
+	labagent.Guard(sw, "br0")
 	labagent.Start(t, sw.Endpoint())
-	sw.MustWait("tap1 to be programmed", func() (bool, error) { return sw.MustIDs("tap1")["vifguard-state"] == "enforced", nil })
+	labagent.Await(t, sw, "tap1", "state=enforced")
 	const sources = 50
 	for i := range sources {
 		sw.MustInject("tap1", lab.RARPAnnounce(lab.MAC{2, 0, 0, 0, 0, byte(i)}))

@@ -29,10 +29,10 @@ func served(t *testing.T) map[string]bool {
 	sw.MustBridge("br0")
 	sw.MustPort("br0", "tap1", lab.PortOptions{ExternalIDs: map[string]string{"attached-mac": "52:54:00:00:00:01"}})
 	sw.MustPort("br0", "tap2", lab.PortOptions{ExternalIDs: map[string]string{"attached-mac": "52:54:00:00:00:02", "port-security-action": "observe"}})
-	sw.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
+	labagent.Guard(sw, "br0")
 	metrics := labagent.Start(t, sw.Endpoint()).Metrics()
 	for _, port := range []string{"tap1", "tap2"} {
-		sw.MustWait(port+" to be programmed", func() (bool, error) { return sw.MustIDs(port)["vifguard-state"] != "", nil })
+		lab.Eventually(t, port+" to be programmed", lab.True(func() bool { return sw.MustIDs(port)["vifguard-state"] != "" }))
 	}
 	w := httptest.NewRecorder()
 	metrics.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))

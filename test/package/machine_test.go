@@ -3,7 +3,6 @@
 package packagetest
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os/exec"
@@ -108,17 +107,13 @@ func (m *machine) must(script string) string {
 // await waits until a script succeeds.
 func (m *machine) await(what, script string) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	var last string
-	err := lab.WaitUntil(ctx, what, func() (bool, error) {
+	lab.EventuallyWithin(m.t, 2*time.Minute, what, func() error {
 		out, err := m.exec(script)
-		last = out
-		return err == nil, nil
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		return err
 	})
-	if err != nil {
-		m.t.Fatalf("%v: %s", err, last)
-	}
 }
 
 // copy puts a file of this machine into the machine's /root, and returns its path there.

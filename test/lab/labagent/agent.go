@@ -3,6 +3,7 @@ package labagent
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,18 +26,38 @@ func StartSampling(t testing.TB, endpoint string, rate int) *agent.Agent {
 	t.Helper()
 	log := logrus.New()
 	log.SetOutput(t.Output())
-	a, err := agent.New(agent.Config{Endpoint: endpoint, CheckInterval: time.Hour, SampleRate: rate, Log: log})
+	a, _ := Run(t, agent.Config{Endpoint: endpoint, CheckInterval: time.Hour, SampleRate: rate, Log: log}, nil)
+	return a
+}
+
+// grace is how long an agent may take to end.
+const grace = 20 * time.Second
+
+// Run runs an agent until stop is called, or the test ends; prepare, unless nil, is called
+// with it before. The test fails if the agent does, or doesn't end.
+func Run(t testing.TB, c agent.Config, prepare func(*agent.Agent)) (a *agent.Agent, stop func()) {
+	t.Helper()
+	a, err := agent.New(c)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if prepare != nil {
+		prepare(a)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the agent: %v", err)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("the agent: %v", err)
+			}
+		case <-time.After(grace):
+			t.Errorf("the agent doesn't end within %s", grace)
 		}
 	})
-	return a
+	t.Cleanup(stop)
+	return a, stop
 }
