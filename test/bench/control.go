@@ -277,7 +277,7 @@ func (h *host) idling(ctx context.Context, n int, tell bool) (float64, error) {
 		return 0, err
 	}
 	profiled := h.profile(ctx, fmt.Sprintf("idle-%d", n), h.idle)
-	used, err := load(h.agent.pid(), func() error { return rest(ctx, h.idle) })
+	used, err := load(h.agent.PID(), func() error { return rest(ctx, h.idle) })
 	if err = errors.Join(err, profiled()); err != nil {
 		return 0, err
 	}
@@ -287,6 +287,6 @@ func (h *host) idling(ctx context.Context, n int, tell bool) (float64, error) {
 			value: fmt.Sprintf("%.2f %%", used*100), reach: "< 1 %", ok: used < 0.01,
 		})
 	}
-	m, err := memoryOf(h.agent.pid())
+	m, err := memoryOf(h.agent.PID())
 	return float64(m), err
 }

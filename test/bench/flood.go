@@ -216,7 +216,7 @@ func (s *site) flooded(ctx context.Context, attacker *lab.Guest, kind spoof, vic
 		ended <- flood(flooding, attacker.NIC, floodRate, &g.done, func(n uint32) []byte { return kind.frame(from, to, n) })
 	}()
 	defer func() { stop(); err = errors.Join(err, <-ended) }()
-	d.agent, err = load(s.agent.pid(), func() error {
+	d.agent, err = load(s.agent.PID(), func() error {
 		if err := rest(ctx, s.flood*2/3); err != nil {
 			return err
 		}

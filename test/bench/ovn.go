@@ -396,11 +396,11 @@ func (r *rivals) readdressing(ctx context.Context) error {
 		measure: fmt.Sprintf("one VIF's addresses change, N = %d, beside OVN", r.n), own: ms(median(own)),
 		peer: "OVN " + ms(median(peer)), value: fmt.Sprintf("%.1fx", faster), reach: "faster", ok: faster > 1,
 	})
-	mine, err := memoryOf(r.agent.pid())
+	mine, err := memoryOf(r.agent.PID())
 	if err != nil {
 		return err
 	}
-	theirs, err := memoryOf(r.ovn.controller.pid())
+	theirs, err := memoryOf(r.ovn.controller.PID())
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, r.ovn.controller.tail())
 	}

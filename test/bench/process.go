@@ -7,22 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/vifguard/vifguard/test/lab"
 )
 
-// daemon is a program that is measured or measured against. The kernel kills it when
-// this program dies.
+// daemon is a program that is measured or measured against.
 type daemon struct {
-	name string
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  *os.File
+	*lab.Program
+	log *os.File
 }
 
 // startDaemon starts a program whose output goes to a file.
@@ -31,26 +26,14 @@ func startDaemon(logfile string, env []string, name string, args ...string) (*da
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{name: name, cmd: exec.Command(name, args...), done: make(chan struct{}), log: log}
-	d.cmd.Stdout, d.cmd.Stderr = log, log
-	d.cmd.Env = append(os.Environ(), env...)
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	started := make(chan error, 1)
-	go func() {
-		defer close(d.done)
-		// Pdeathsig is sent when the thread that forked ends, so it is set aside.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := d.cmd.Start()
-		started <- err
-		if err == nil {
-			_ = d.cmd.Wait() // how a daemon ends is up to stop
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), log.Close())
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), env...)
+	p, err := lab.StartProgram(cmd)
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
 	}
-	return d, nil
+	return &daemon{p, log}, nil
 }
 
 // startAgent starts the agent of a private switch, as packaged but for its log and for
@@ -64,31 +47,20 @@ func (b *bench) startAgent(sw *lab.Switch) (*daemon, error) {
 // agentSocket is the name of the agent's control socket.
 const agentSocket = "control.sock"
 
-// stop ends a daemon, by force if need be. Stopping nil, or twice, does nothing.
+// stop ends a daemon, by force if need be: how it ends isn't what is measured. Stopping
+// nil, or twice, does nothing.
 func (d *daemon) stop() {
-	if d == nil {
-		return
-	}
-	defer d.log.Close()
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		// An error means that it has ended.
-		_ = d.cmd.Process.Signal(sig)
-		select {
-		case <-d.done:
-			return
-		case <-time.After(5 * time.Second):
-		}
+	if d != nil {
+		_ = d.Stop()
+		_ = d.log.Close()
 	}
 }
 
 // kill ends a daemon without giving it a chance to do anything.
 func (d *daemon) kill() {
-	_ = d.cmd.Process.Kill() // an error means that it has ended
-	<-d.done
-	d.log.Close()
+	_ = d.Kill() // an error means that it has ended
+	_ = d.log.Close()
 }
-
-func (d *daemon) pid() int { return d.cmd.Process.Pid }
 
 // tail returns the end of what it printed; nothing of nil.
 func (d *daemon) tail() string {

@@ -112,7 +112,7 @@ func run(ctx context.Context, program string, out *os.File) (ok bool, err error)
 	verdict := p.paint(green, fmt.Sprintf("%d passed, %d failed", passed, failed))
 	if failed > 0 {
 		verdict = p.paint(red, fmt.Sprintf("%d passed, %d failed", passed, failed))
-		p.printf("\nEnd of the agent's log:\n%s\n", s.agent.log())
+		p.printf("\nEnd of the agent's log:\n%s\n", s.log.Tail(logLines))
 	}
 	p.printf("\n%s in %.0f s. Read on in README.md; docs/pipeline.md explains the flows.\n", verdict, time.Since(begin).Seconds())
 	return failed == 0, p.err

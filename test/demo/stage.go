@@ -16,7 +16,8 @@ type stage struct {
 	ctx     context.Context
 	sw      *lab.Switch
 	program string // path of the vifguard binary
-	agent   *agent
+	agent   *lab.Program
+	log     lab.Log // of the agent
 
 	guests map[*vif]*lab.Guest
 	nics   map[*vif]*lab.NIC
@@ -69,16 +70,21 @@ func (s *stage) plug(v *vif) (err error) {
 	return nil
 }
 
+// logLines is how much of the agent's log is shown when something fails.
+const logLines = 20
+
 func (s *stage) startAgent() (err error) {
-	s.agent, err = startAgent(s.program, s.sw.Endpoint())
+	cmd := exec.Command(s.program, "run", "--ovsdb", s.sw.Endpoint(), "--metrics-address", "", "--control", "", "--state-dir", "")
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	s.agent, err = lab.StartProgram(cmd)
 	return err
 }
 
-func (s *stage) killAgent() error { return s.agent.kill() }
+func (s *stage) killAgent() error { return s.agent.Kill() }
 
 // close ends everything that the stage started. Its error is a leftover.
 func (s *stage) close() error {
-	if err := errors.Join(s.agent.stop(), s.sw.Stop()); err != nil {
+	if err := errors.Join(s.agent.Stop(), s.sw.Stop()); err != nil {
 		return &leftover{err}
 	}
 	return nil
@@ -141,7 +147,7 @@ func (s *stage) status() ([]vifStatus, error) {
 // settle returns when the switch enforces what OVSDB asks for, for every VIF, and
 // judges the next packets by it. While no agent runs, nothing is waited for.
 func (s *stage) settle() error {
-	if !s.agent.running() {
+	if !s.agent.Running() {
 		return s.sw.Purge()
 	}
 	err := lab.WaitUntil(s.ctx, "every policy is in force", func() (bool, error) {
@@ -154,7 +160,7 @@ func (s *stage) settle() error {
 		return err == nil, err
 	})
 	if err != nil {
-		return fmt.Errorf("%w\nend of the agent's log:\n%s", err, s.agent.log())
+		return fmt.Errorf("%w\nend of the agent's log:\n%s", err, s.log.Tail(logLines))
 	}
 	return s.sw.Purge()
 }

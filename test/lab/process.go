@@ -42,8 +42,8 @@ func (p *Program) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig)
 // Kill ends the program at once and returns after it has gone.
 func (p *Program) Kill() error { return p.kill() }
 
-// Stop asks the program to end, insists after seconds, and returns after it has gone.
-// Stopping one that has ended, or nil, does nothing.
+// Stop asks the program to end, and returns after it has gone. After five seconds it
+// insists, and says so in its error. Stopping one that has ended, or nil, does nothing.
 func (p *Program) Stop() error {
 	if p == nil {
 		return nil
@@ -103,8 +103,9 @@ func (p *process) kill() error {
 	return p.end(syscall.SIGKILL)
 }
 
-// stop asks the child to end, insists after stopGrace, and returns after it
-// was reaped. Stopping a child that has ended, or nil, does nothing.
+// stop asks the child to end, and returns after it was reaped. After stopGrace it
+// insists, and says so in its error. Stopping a child that has ended, or nil, does
+// nothing.
 func (p *process) stop() error {
 	return p.end(syscall.SIGTERM)
 }
@@ -123,7 +124,7 @@ func (p *process) end(sig syscall.Signal) error {
 		return fmt.Errorf("kill %s (pid %d): %w", p.cmd.Path, p.cmd.Process.Pid, err)
 	}
 	<-p.done
-	return nil
+	return fmt.Errorf("%s (pid %d) didn't end within %s of %s", p.cmd.Path, p.cmd.Process.Pid, stopGrace, sig)
 }
 
 // await gives the child stopGrace to end, and tells whether it has.
