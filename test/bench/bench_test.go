@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,28 +48,6 @@ func TestChosen(t *testing.T) {
 		if _, err := newBench(&report{}, options{sizes: sizes, ovn: 1}); err == nil {
 			t.Errorf("-sizes %q is accepted", sizes)
 		}
-	}
-}
-
-func TestWriteInto(t *testing.T) {
-	doc := filepath.Join(t.TempDir(), "doc.md")
-	if err := os.WriteFile(doc, []byte("head\n"+markBegin+"old\n"+markEnd+"tail\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := writeInto(doc, "new\n"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(doc)
-	if want := "head\n" + markBegin + "\nnew\n\n" + markEnd + "tail\n"; err != nil || string(got) != want {
-		t.Errorf("%q, %v", got, err)
-	}
-	if err := os.WriteFile(doc, bytes.Replace(got, []byte(markEnd), nil, 1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := writeInto(doc, "new\n"); err == nil {
-		t.Error("a document without an end marker is written")
 	}
 }
 

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/vifguard/vifguard/test/docpart"
 )
 
 // bench is one run.
@@ -111,7 +113,7 @@ func run(ctx context.Context, r *report, o options) error {
 	if o.doc == "" || o.quick || o.only != "" || o.profiles != "" {
 		return nil
 	}
-	return writeInto(o.doc, r.table(about))
+	return docpart.Part{Path: o.doc, Command: "make bench"}.Write("\n" + r.table(about) + "\n")
 }
 
 // chosen returns the sections that are named, all of them for "".

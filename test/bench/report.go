@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -69,26 +66,6 @@ func (r *report) table(about string) string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", x.measure, x.own, x.peer, x.value, x.reach, x.verdict())
 	}
 	return b.String()
-}
-
-// Markers around the part of the document that this program writes.
-const (
-	markBegin = "<!-- written by make bench -->\n"
-	markEnd   = "<!-- end of the written part -->\n"
-)
-
-// writeInto replaces what stands between the markers of a document.
-func writeInto(path, text string) error {
-	doc, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	head, rest, ok1 := bytes.Cut(doc, []byte(markBegin))
-	_, tail, ok2 := bytes.Cut(rest, []byte(markEnd))
-	if !ok1 || !ok2 {
-		return errors.New(path + ": the markers of the written part are missing")
-	}
-	return os.WriteFile(path, slices.Concat(head, []byte(markBegin+"\n"+text+"\n"+markEnd), tail), 0o644)
 }
 
 // Statistics. All want at least one value.
