@@ -30,7 +30,7 @@ func TestViewIsRightAfterLostEvents(t *testing.T) {
 		args = append(args, fmt.Sprintf("-- add-port br0 p%d", n))
 	}
 	s.vsctl("add-br br0", strings.Join(args, " "))
-	out, log := &logBuffer{}, logrus.New()
+	out, log := &lab.Log{}, logrus.New()
 	log.SetOutput(out)
 	log.SetLevel(logrus.DebugLevel)
 	c, err := Dial(context.Background(), s.endpoint(), logrus.NewEntry(log))
@@ -58,7 +58,7 @@ func TestViewIsRightAfterLostEvents(t *testing.T) {
 		last += "x"
 		s.run("ovsdb-client", "transact", s.endpoint(), fmt.Sprintf(
 			`["Open_vSwitch",{"op":"update","table":"Interface","where":[],"row":{"external_ids":["map",[["k","%s"]]]}}]`, last))
-		return out.count(droppedEvent) > 0
+		return out.Count(droppedEvent) > 0
 	}))
 	<-held
 	letGo()

@@ -1,11 +1,8 @@
 package ovsdb
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,28 +13,10 @@ import (
 	"github.com/vifguard/vifguard/test/lab"
 )
 
-// logBuffer collects log lines of several goroutines.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) count(s string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Count(b.buf.String(), s)
-}
-
 // runSource runs a Source until the test ends; Run must then return nil.
-func runSource(t *testing.T, s *server, change func(*timing)) (*Source, *logBuffer) {
+func runSource(t *testing.T, s *server, change func(*timing)) (*Source, *lab.Log) {
 	t.Helper()
-	out := &logBuffer{}
+	out := &lab.Log{}
 	l := logrus.New()
 	l.SetOutput(out)
 	src := NewSource(s.endpoint(), logrus.NewEntry(l))
@@ -93,7 +72,7 @@ func anyView(*model.Host) bool { return true }
 func TestSourceWaitsForServer(t *testing.T) {
 	s := newServer(t)
 	src, out := runSource(t, s, nil)
-	lab.Eventually(t, "a warning", lab.True(func() bool { return out.count("waiting for Open vSwitch") == 1 }))
+	lab.Eventually(t, "a warning", lab.True(func() bool { return out.Count("waiting for Open vSwitch") == 1 }))
 	if h, ok := src.Host(); h != nil || ok {
 		t.Errorf("Host before the first connection: %v, %t", h, ok)
 	}
@@ -103,11 +82,11 @@ func TestSourceWaitsForServer(t *testing.T) {
 	s.start()
 	s.vsctl("add-br br0")
 	waitSource(t, src, "br0", func(h *model.Host) bool { return h.Bridge("br0") != nil })
-	if n := out.count("level=warning"); n != 1 {
+	if n := out.Count("level=warning"); n != 1 {
 		t.Errorf("%d warnings, want 1", n)
 	}
-	if out.count("doesn't exist") == 0 || out.count("level=info msg=\"connected to ovsdb-server\"") != 1 {
-		t.Errorf("log:\n%s", out.buf.String())
+	if out.Count("doesn't exist") == 0 || out.Count("level=info msg=\"connected to ovsdb-server\"") != 1 {
+		t.Errorf("log:\n%s", out.String())
 	}
 }
 
@@ -116,7 +95,7 @@ func TestSourceRemindsThatItWaits(t *testing.T) {
 	_, out := runSource(t, s, func(tm *timing) {
 		tm.firstRetry, tm.maxRetry, tm.remind = time.Millisecond, time.Millisecond, 10*time.Millisecond
 	})
-	lab.Eventually(t, "three warnings", lab.True(func() bool { return out.count("waiting for Open vSwitch") >= 3 }))
+	lab.Eventually(t, "three warnings", lab.True(func() bool { return out.Count("waiting for Open vSwitch") >= 3 }))
 }
 
 func TestSourceReconnects(t *testing.T) {
@@ -173,7 +152,7 @@ func TestSourceLeavesServerThatDoesNotAnswer(t *testing.T) {
 	waitSource(t, src, "the first view", anyView)
 	s.signal(syscall.SIGSTOP)
 	waitDisconnected(t, src)
-	lab.Eventually(t, "a warning", lab.True(func() bool { return out.count("doesn't answer") >= 1 }))
+	lab.Eventually(t, "a warning", lab.True(func() bool { return out.Count("doesn't answer") >= 1 }))
 	s.signal(syscall.SIGCONT)
 	s.vsctl("add-br br0")
 	waitSource(t, src, "br0", func(h *model.Host) bool { return h.Bridge("br0") != nil })

@@ -31,12 +31,7 @@ func (h *host) awaitLog(text string) {
 }
 
 func TestVswitchdRestart(t *testing.T) {
-	h := newHost(t)
-	h.MustBridge("br0", "fail_mode=secure")
-	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
-	h.guard("br0")
-	h.run(never)
-	h.await("tap1", "state=enforced")
+	h := newGuarded(t, never, "fail_mode=secure")
 	h.MustRun(h.KillVswitchd)
 	h.MustRun(h.StartVswitchd)
 	h.awaitExact("br0")
@@ -47,12 +42,7 @@ func TestVswitchdRestart(t *testing.T) {
 }
 
 func TestOVSDBRestart(t *testing.T) {
-	h := newHost(t)
-	h.MustBridge("br0")
-	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
-	h.guard("br0")
-	h.run(frequent)
-	h.await("tap1", "state=enforced")
+	h := newGuarded(t, frequent)
 	h.MustRun(h.KillOVSDB)
 	h.MustRun(h.StartOVSDB)
 	h.MustSetIDs("tap1", pairs([]string{"port-security=mac", "port-security-seq=9"}))
@@ -99,12 +89,7 @@ func TestSecondAgentRefuses(t *testing.T) {
 // Whatever somebody else does to the flows is noticed at once, repaired, and logged as
 // drift.
 func TestDrift(t *testing.T) {
-	h := newHost(t)
-	h.MustBridge("br0")
-	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
-	h.guard("br0")
-	h.run(never)
-	h.await("tap1", "state=enforced")
+	h := newGuarded(t, never)
 	for _, test := range []struct {
 		name string
 		do   func()
@@ -139,12 +124,7 @@ func (h *host) drift(do func()) {
 
 // What the switch doesn't tell of is found by the periodic comparison.
 func TestComparison(t *testing.T) {
-	h := newHost(t)
-	h.MustBridge("br0")
-	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
-	h.guard("br0")
-	h.run(frequent)
-	h.await("tap1", "state=enforced")
+	h := newGuarded(t, frequent)
 	t.Run("a flow with our cookie in a table of others", func(t *testing.T) {
 		h.drift(func() { h.MustOfctl("add-flow", "br0", ours+",table=99,actions=drop") })
 	})

@@ -47,6 +47,18 @@ func newHostOn(t testing.TB, d lab.Datapath) *host {
 	return h
 }
 
+// newGuarded starts a switch and an agent that enforces what VIF tap1 of bridge br0 may be.
+func newGuarded(t testing.TB, check time.Duration, settings ...string) *host {
+	t.Helper()
+	h := newHost(t)
+	h.MustBridge("br0", settings...)
+	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
+	h.guard("br0")
+	h.run(check)
+	h.await("tap1", "state=enforced")
+	return h
+}
+
 // run starts an agent that compares with the switch so rarely that it must notice
 // everything by itself, unless check says otherwise.
 func (h *host) run(check time.Duration) {

@@ -105,12 +105,7 @@ func TestMetrics(t *testing.T) {
 
 // The names keep Prometheus' rules.
 func TestMetricNames(t *testing.T) {
-	h := newHost(t)
-	h.MustBridge("br0")
-	h.vif("br0", "tap1", 1, mac1, "allowed-addresses=192.0.2.1")
-	h.guard("br0")
-	h.run(never)
-	h.await("tap1", "state=enforced")
+	h := newGuarded(t, never)
 	w := httptest.NewRecorder()
 	h.agent.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	problems, err := promlint.New(w.Body).Lint()

@@ -17,8 +17,8 @@ import (
 func TestQuick(t *testing.T) {
 	lab.Need(t, lab.Root, lab.OVS)
 	program := filepath.Join(t.TempDir(), "vifguard")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/vifguard").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	if err := lab.GoBuild(program, "../../cmd/vifguard"); err != nil {
+		t.Fatal(err)
 	}
 	r := &report{out: t.Output()}
 	if err := run(t.Context(), r, options{program: program, only: "control,plug", quick: true, ovn: 1}); err != nil {

@@ -21,9 +21,8 @@ import (
 func buildProgram(t *testing.T, dir, name, pkg string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, pkg).CombinedOutput()
-	if err != nil {
-		t.Fatalf("build %s: %v\n%s", pkg, err, out)
+	if err := lab.GoBuild(path, pkg); err != nil {
+		t.Fatal(err)
 	}
 	return path
 }

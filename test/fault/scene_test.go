@@ -36,9 +36,8 @@ var program = sync.OnceValues(func() (string, error) {
 		}
 	}
 	path := filepath.Join(programDir(), "vifguard")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../../cmd/vifguard").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build vifguard: %w\n%s", err, out)
+	if err := lab.GoBuild(path, "../../cmd/vifguard"); err != nil {
+		return "", err
 	}
 	// The agent's unprivileged user may open it.
 	return path, os.Chmod(programDir(), 0o755)

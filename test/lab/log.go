@@ -34,6 +34,9 @@ func (l *Log) String() string {
 	return l.b.String()
 }
 
+// Count says how often a text was written since the last Reset.
+func (l *Log) Count(text string) int { return strings.Count(l.String(), text) }
+
 // Tail returns the last lines of what was written since the last Reset.
 func (l *Log) Tail(lines int) string { return lastLines(l.String(), lines) }
 

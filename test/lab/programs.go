@@ -37,6 +37,15 @@ func commandLine(cmd *exec.Cmd) string {
 	return filepath.Base(cmd.Path) + " " + strings.Join(cmd.Args[1:], " ")
 }
 
+// GoBuild builds a program of this module at path; dir is its folder.
+func GoBuild(path, dir string) error {
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", dir, err, out)
+	}
+	return nil
+}
+
 // findProgram looks in PATH and in the directories of administrators, which
 // an ordinary user's PATH lacks.
 func findProgram(name string) (string, error) {
