@@ -11,9 +11,9 @@ import (
 
 // foreign is a MAC that a VIF used and doesn't have, and what it said with it.
 type foreign struct {
-	mac   model.MAC
-	seen  []drops.ClaimCount
-	addrs []netip.Addr // that no MAC of the VIF may speak for
+	mac    model.MAC
+	claims []drops.ClaimCount
+	addrs  []netip.Addr // that no MAC of the VIF may speak for
 }
 
 // macs judges foreign MACs.
@@ -45,7 +45,7 @@ func (j *judge) macs(seen []drops.ClaimCount) {
 }
 
 func (f *foreign) add(s drops.ClaimCount, own []model.MAC, p *model.Policy) {
-	f.seen = append(f.seen, s)
+	f.claims = append(f.claims, s)
 	c := &s.Claim
 	for _, a := range []netip.Addr{c.SPA, c.Target, c.Source} {
 		if a.IsValid() && !a.IsUnspecified() && !noise(a) && a != f.mac.LinkLocal() && !bound(p, own, a, true) && !slices.Contains(f.addrs, a) {
@@ -56,7 +56,7 @@ func (f *foreign) add(s drops.ClaimCount, own []model.MAC, p *model.Policy) {
 
 func (j *judge) foreignMAC(f *foreign, ordinary int) {
 	finding := Finding{
-		Verdict: Suspicious, Reason: model.ReasonMAC.String(), Samples: samples(f.seen), About: []string{f.mac.String()},
+		Verdict: Suspicious, Reason: model.ReasonMAC.String(), Samples: samples(f.claims), About: []string{f.mac.String()},
 		What: "sent with the MAC " + f.mac.String(),
 	}
 	owners := j.ownersOfMAC(f.mac)

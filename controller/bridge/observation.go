@@ -21,9 +21,9 @@ type observation struct {
 
 // observe changes what the worker shows of its switch.
 func (w *Worker) observe(change func(*observation)) {
-	o := *w.seen.Load()
+	o := *w.observed.Load()
 	change(&o)
-	w.seen.Store(&o)
+	w.observed.Store(&o)
 }
 
 // Metrics returns what Prometheus sees of a guarded bridge; ok is false for another. It
@@ -33,7 +33,7 @@ func (w *Worker) Metrics() (_ metrics.BridgeState, ok bool) {
 	if t == nil || !t.Config.Guarded {
 		return metrics.BridgeState{}, false
 	}
-	o := w.seen.Load()
+	o := w.observed.Load()
 	s := metrics.BridgeState{
 		Name: t.Bridge.Name, Secure: t.Bridge.FailMode == model.FailSecure,
 		Connected: o.connected, Installed: o.installed, Foreign: o.foreign, Success: o.success,

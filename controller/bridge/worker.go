@@ -78,11 +78,11 @@ type Worker struct {
 // mailbox is what a worker exchanges with other goroutines: immutable values, each written
 // by one side.
 type mailbox struct {
-	wake chan struct{} // capacity 1
-	want atomic.Pointer[Target]
-	host atomic.Pointer[model.Host] // the newest view
-	done atomic.Pointer[Report]
-	seen atomic.Pointer[observation]
+	wake     chan struct{} // capacity 1
+	want     atomic.Pointer[Target]
+	host     atomic.Pointer[model.Host] // the newest view
+	done     atomic.Pointer[Report]
+	observed atomic.Pointer[observation]
 }
 
 // comparison is what the last comparison with the switch has shown, and when.
@@ -111,7 +111,7 @@ func NewWorker(c Config) *Worker {
 		refusals: make(map[string]flows.Refusal), floods: newFloods(*c.Floods, log, c.Metrics),
 	}
 	w.sampler = sampler{rate: uint32(c.SampleRate), log: log, reader: newSampleReader(c.Journal, w.want.Load)}
-	w.seen.Store(&observation{})
+	w.observed.Store(&observation{})
 	return w
 }
 
