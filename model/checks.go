@@ -36,6 +36,7 @@ func (c Checks) String() string {
 		return "mac,arp"
 	case CheckMACARPIP:
 		return "mac,arp,ip"
+	case CheckNone, checkAuto, checkBlock:
 	}
 	return ""
 }
@@ -50,6 +51,7 @@ func checksText(p *Policy) string {
 		return "off"
 	case Blocked:
 		return "block"
+	case Trusted, Checked:
 	}
 	return p.Checks.String()
 }

@@ -190,6 +190,8 @@ func give(k *Key, values []string, set int) (given, bool) {
 			g.own[KeyProfile], g.profile = "p", k.Word+"="+values[n]
 		case OnBridge:
 			g.bridge[k.Name] = values[n]
+		default:
+			panic(fmt.Sprintf("keys are given at %v", giver.at))
 		}
 	}
 	return g, true

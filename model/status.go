@@ -86,6 +86,7 @@ func StateOf(p *Policy) State {
 			return StateObserved
 		}
 		return StateBlocked
+	case Trusted, Checked:
 	}
 	if p.Action == Observe {
 		return StateObserved
@@ -119,6 +120,7 @@ func (s *Status) Expose(why string) {
 			why += "; " + s.Error
 		}
 		s.Error = why
+	case StateObserved, StateOff, StatePending, StateExposed:
 	}
 }
 

@@ -52,8 +52,9 @@ func refusedByStages(p *model.Policy, reason model.Reason, c *frame.Claim) bool 
 		return !p.Allow.Router
 	case model.ReasonMalformed:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // bound reports whether one of the MACs may speak for the address.
@@ -104,6 +105,7 @@ func claimed(reason model.Reason, c *frame.Claim) []netip.Addr {
 		if c.Source.IsValid() {
 			list = append(list, c.Source)
 		}
+	default: // what else is refused isn't about addresses
 	}
 	return list
 }

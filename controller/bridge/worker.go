@@ -219,6 +219,7 @@ func (w *Worker) deadline() (at time.Time, ok bool) {
 		return w.nextCheck(), true
 	case disturbed:
 		return earlier(w.nextCheck(), w.pauseEnd()), true
+	case idle, unusable, released:
 	}
 	return time.Time{}, false
 }

@@ -75,6 +75,7 @@ func appendBundleAdd(b []byte, bundle uint32, c *flows.Change, xid uint32) ([]by
 	b = binary.BigEndian.AppendUint64(b, c.Entry.Cookie)
 	command, mask := uint8(of.FC_ADD), uint64(0)
 	switch c.Op {
+	case flows.Add:
 	case flows.Modify:
 		command, mask = of.FC_MODIFY_STRICT, math.MaxUint64
 	case flows.Delete:

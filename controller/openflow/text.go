@@ -92,8 +92,9 @@ func plainField(id flows.FieldID, value, mask []byte) bool {
 		return first || notLater
 	case flows.FieldVLAN, flows.FieldRegister:
 		return len(value) <= 4
+	default:
+		return len(value) <= 8 && mask == nil
 	}
-	return len(value) <= 8 && mask == nil
 }
 
 func isPrefix(mask []byte) bool {
