@@ -8,6 +8,8 @@ import (
 
 // Problem is one piece of metadata that can't be used. It names the key, the
 // offending value and what would be valid.
+//
+//nolint:errname // it is a finding first: what reports it says which problem a VIF has
 type Problem struct {
 	Key     string // the key that holds the value
 	Value   string // the offending part of the value; may be empty

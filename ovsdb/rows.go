@@ -284,9 +284,7 @@ func remotes(uuids []string, read func(uuid string) *controllerRow) (list []mode
 			list = append(list, row.remote())
 		}
 	}
-	slices.SortFunc(list, func(a, b model.Remote) int {
-		return model.CompareRemotes(a, b)
-	})
+	slices.SortFunc(list, model.CompareRemotes)
 	return list
 }
 

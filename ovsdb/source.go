@@ -60,7 +60,7 @@ func (s *Source) Run(ctx context.Context) error {
 		err = s.serve(ctx, g)
 		s.disconnected(g)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end that was asked for
 		}
 		s.log.WithError(err).Info("connection to ovsdb-server ended")
 	}

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/vifguard/vifguard/controller/exposure"
 	"github.com/vifguard/vifguard/controller/openflow"
@@ -271,5 +270,3 @@ func (f *fakeSwitch) size() int {
 	defer f.mu.Unlock()
 	return len(f.flows)
 }
-
-const enough = 10 * time.Second // of virtual or real time, for anything to settle

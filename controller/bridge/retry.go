@@ -2,9 +2,11 @@ package bridge
 
 import "time"
 
+// MaxRetry is the time between attempts at something that a daemon comes back for.
+const MaxRetry = time.Second
+
 const (
 	firstRetry     = 50 * time.Millisecond // before the second attempt
-	MaxRetry       = time.Second           // between attempts at something that a daemon comes back for
 	remindInterval = 30 * time.Second      // between two messages that something still fails
 )
 

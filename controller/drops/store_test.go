@@ -24,7 +24,7 @@ func TestKeep(t *testing.T) {
 
 	second := NewJournal(silent())
 	second.Keep(dir)()
-	if r := second.Report(); len(r.VIFs) != 1 || r.VIFs[0].VIF.Port != "tap1" {
+	if r := second.Report(); len(r.VIFs) != 1 || r.VIFs[0].Port != "tap1" {
 		t.Errorf("kept: %+v", r)
 	}
 	if _, err := os.Stat(unfinished); !os.IsNotExist(err) {

@@ -22,7 +22,7 @@ type Effect struct {
 }
 
 // Drops reports whether packets that meet the flow end there.
-func (e *Effect) Drops() bool { return len(e.Tables) == 0 && !e.Output && e.Unclear == "" }
+func (fx *Effect) Drops() bool { return len(fx.Tables) == 0 && !fx.Output && fx.Unclear == "" }
 
 // EffectOf reads a flow's instructions. What can't be read is unclear.
 func EffectOf(e *flows.Entry) Effect {

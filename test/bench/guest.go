@@ -253,8 +253,10 @@ func flood(ctx context.Context, from *lab.NIC, rate int, sent *atomic.Uint64, fr
 
 // unlessEnded returns an error that isn't the context's end.
 func unlessEnded(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }

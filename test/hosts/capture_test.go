@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -94,7 +95,7 @@ func (s *story) captureUplink(h host, filter string) capture {
 
 func (s *story) captureOn(h host, inside []string, device, filter string) capture {
 	s.Helper()
-	args := append(inside, "tcpdump", "-i", device, "-n", "-s", "0", "-U", "--immediate-mode", "-Q", "in", "-w", "-", filter)
+	args := slices.Concat(inside, []string{"tcpdump", "-i", device, "-n", "-s", "0", "-U", "--immediate-mode", "-Q", "in", "-w", "-", filter})
 	return capture{s.stream(h, "listening on", args...)}
 }
 

@@ -26,7 +26,7 @@ type Capture struct {
 // Sent starts a capture of the frames that a Dummy switch sends out of port
 // from now on.
 func (sw *Switch) Sent(port string) (*Capture, error) {
-	if _, ok := sw.inject.capture(port); !ok {
+	if !sw.inject.watches(port) {
 		return nil, fmt.Errorf("port %s is not captured: it was not added as a dummy port", port)
 	}
 	return captureFromNow(sw.pcap(port))

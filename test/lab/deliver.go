@@ -75,11 +75,10 @@ func (in *injector) unwatch(port string) {
 	delete(in.pending, port)
 }
 
-func (in *injector) capture(port string) (*Capture, bool) {
+func (in *injector) watches(port string) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	c, ok := in.captures[port]
-	return c, ok
+	return in.captures[port] != nil
 }
 
 // forget drops all backlogs: the queues have gone with ovs-vswitchd.
@@ -208,7 +207,7 @@ func (sw *Switch) rxCounters() (map[string]uint64, error) {
 // Deliver injects a frame at port in and tells whether the switch sent it out
 // of port out, and how it looked then. See [Switch.Reach] for how.
 func (sw *Switch) Deliver(in string, frame []byte, out string) (delivered bool, got []byte, err error) {
-	if _, ok := sw.inject.capture(out); !ok {
+	if !sw.inject.watches(out) {
 		return false, nil, fmt.Errorf("port %s is not captured: it was not added as a dummy port", out)
 	}
 	reached, err := sw.Reach(in, frame)

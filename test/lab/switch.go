@@ -216,10 +216,10 @@ func (sw *Switch) startOVSDB(ctx context.Context) error {
 	}
 	return sw.waitReady(ctx, sw.ovsdb, "ovsdb", func() (bool, error) {
 		conn, err := net.Dial("unix", sw.file("db.sock"))
-		if err != nil {
-			return false, nil
+		if err == nil {
+			err = conn.Close()
 		}
-		return true, conn.Close()
+		return err == nil, nil
 	})
 }
 
