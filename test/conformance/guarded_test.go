@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -84,14 +85,14 @@ func guard(tb testing.TB, keys map[string]keysOfPort) *guarded {
 // settle waits until every port's state says that the switch has confirmed its policy.
 func (g *guarded) settle(tb testing.TB) {
 	tb.Helper()
-	g.MustWait("every policy is in force", func() (bool, error) {
+	lab.Eventually(tb, "every policy is in force", func() error {
 		b := g.db.Host().Bridge(bridge)
 		if b == nil {
-			return false, nil
+			return errors.New("no bridge " + bridge)
 		}
 		in := inspect.Bridge(tb.Context(), b, nil, g.Dir)
 		if in.Switch != nil {
-			return false, in.Switch
+			return in.Switch
 		}
 		done := 0
 		for _, p := range in.Ports {
@@ -101,7 +102,10 @@ func (g *guarded) settle(tb testing.TB) {
 				done++
 			}
 		}
-		return done == len(g.keys), nil
+		if done != len(g.keys) {
+			return fmt.Errorf("%d of %d", done, len(g.keys))
+		}
+		return nil
 	})
 }
 

@@ -117,9 +117,12 @@ func TestGuestBecomesController(t *testing.T) {
 	if _, err := conn.Write(helloAndAllow()); err != nil {
 		t.Fatal(err)
 	}
-	h.MustWait("the guest's flow is in the bridge", func() (bool, error) {
+	lab.Eventually(t, "the guest's flow is in the bridge", func() error {
 		dump := h.MustOfctl("dump-flows", bridge)
-		return strings.Contains(dump, "priority=65535 actions=NORMAL"), nil
+		if !strings.Contains(dump, "priority=65535 actions=NORMAL") {
+			return fmt.Errorf("the flows are\n%s", dump)
+		}
+		return nil
 	})
 	f := find(h.findings(), exposure.InBand)
 	if f == nil {
@@ -155,9 +158,7 @@ func TestGuestBecomesManager(t *testing.T) {
 	if _, err := io.WriteString(conn, lift); err != nil {
 		t.Fatal(err)
 	}
-	h.MustWait("the guest's checks are lifted", func() (bool, error) {
-		return h.MustIDs("vif1")["vifguard-state"] == "off", nil
-	})
+	labagent.Await(t, h.T, "vif1", "state=off")
 	h.MustSetIDs("vif1", map[string]string{"port-security": ""})
 	h.programmed()
 	f := find(h.findings(), exposure.InBand)
@@ -190,17 +191,17 @@ func (h *host) ownOVSDB() {
 			h.t.Error(err)
 		}
 	})
-	h.MustWait("ovsdb-server listens", func() (bool, error) {
+	lab.Eventually(h.t, "ovsdb-server listens", func() error {
 		conn, err := net.Dial("unix", filepath.Join(h.Dir, "db.sock"))
 		if err != nil {
-			return false, nil
+			return err
 		}
 		defer conn.Close()
 		_, err = io.WriteString(conn, `{"id":1,"method":"echo","params":[]}`)
 		if err == nil {
 			err = json.NewDecoder(bufio.NewReader(conn)).Decode(new(any))
 		}
-		return err == nil, nil
+		return err
 	})
 }
 
@@ -220,7 +221,10 @@ func TestTunnel(t *testing.T) {
 	h.MustPort("br1", "vx0", lab.PortOptions{Type: "vxlan", Options: map[string]string{"remote_ip": "flow", "key": "5"}})
 	labagent.Start(t, h.Endpoint())
 	h.programmed()
-	h.guest.Run(t.Context(), "ping", "-c", "1", "-W", "2", netip.MustParsePrefix(hostAddress).Addr().String()) // the addresses are known
+	// The addresses are known afterwards, whether somebody answers or not.
+	if _, _, err := h.guest.Run(t.Context(), "ping", "-c", "1", "-W", "2", netip.MustParsePrefix(hostAddress).Addr().String()); err != nil {
+		t.Fatal(err)
+	}
 	arrives := func() bool {
 		t.Helper()
 		l := h.MustListen(sink.NIC)

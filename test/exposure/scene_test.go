@@ -56,9 +56,7 @@ func newScene(t *testing.T, settings ...string) *scene {
 // programmed waits until the switch has exactly the agent's flows.
 func (s *scene) programmed() {
 	s.t.Helper()
-	s.MustWait("the bridge is programmed", func() (bool, error) {
-		return labagent.Exact(s.t.Context(), s.Switch, bridge) == nil, nil
-	})
+	lab.Eventually(s.t, "the bridge is programmed", func() error { return labagent.Exact(s.t.Context(), s.Switch, bridge) })
 }
 
 // udp is a datagram to the world.

@@ -94,9 +94,10 @@ func TestFailOpen(t *testing.T) {
 	s := newScene(t)
 	s.MustVsctl("set-fail-mode", bridge, "standalone", "--", "set-controller", bridge, "unix:"+s.Dir+"/nobody",
 		"--", "set", "Controller", bridge, "connection_mode=out-of-band", "inactivity_probe=1000", "max_backoff=1000")
+	s.mustFind(exposure.FailOpen, exposure.Exposed, everyone)
+	lab.Eventually(t, "the bridge opens", lab.True(func() bool { return s.passes("vif1", forged(), "up") }))
 	f := s.mustFind(exposure.FailOpen, exposure.Exposed, everyone)
-	s.MustWait("the bridge opens", func() (bool, error) { return s.passes("vif1", forged(), "up"), nil })
-	if f = s.mustFind(exposure.FailOpen, exposure.Exposed, everyone); !strings.Contains(f.Guest, "as now") {
+	if !strings.Contains(f.Guest, "as now") {
 		t.Errorf("it is open, and the finding says %q", f.Guest)
 	}
 	s.close(f)
@@ -247,7 +248,7 @@ func TestSTP(t *testing.T) {
 				root, _, _ := strings.Cut(s.MustAppctl(test.show, bridge), "Bridge ID") // the root comes first
 				return strings.Contains(root, "02:00:00:00:00:66")
 			}
-			s.MustWait("the guest becomes root", func() (bool, error) { return isRoot(), nil })
+			lab.Eventually(t, "the guest becomes root", lab.True(isRoot))
 			s.close(s.mustFind(test.kind, exposure.Exposed, "vif1", "vif2"))
 			s.mustNotFind()
 			s.MustVsctl("set", "Bridge", bridge, test.column+"=false")

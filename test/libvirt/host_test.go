@@ -7,7 +7,6 @@ package libvirt
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -169,9 +168,7 @@ func (c *console) run(command string) (output string, ok bool) {
 
 func (h *host) wait(what string, done func() bool) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
-	defer cancel()
-	must(h.t, lab.WaitUntil(ctx, what, func() (bool, error) { return done(), nil }))
+	lab.EventuallyWithin(h.t, patience, what, lab.True(done))
 }
 
 func command(t *testing.T, name string, args ...string) {
