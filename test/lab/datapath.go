@@ -56,6 +56,7 @@ func (d Datapath) Type() string {
 		return "dummy"
 	case Userspace:
 		return "netdev"
+	case Kernel, Offload:
 	}
 	return "system"
 }
@@ -75,6 +76,7 @@ func (d Datapath) arguments() []string {
 		return []string{"--disable-system", "--enable-dummy=override"}
 	case Userspace:
 		return []string{"--disable-system"}
+	case Kernel, Offload:
 	}
 	return nil
 }
