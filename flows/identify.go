@@ -2,6 +2,7 @@ package flows
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,7 +86,7 @@ func identifyValue(v string) string {
 // Step is one flow that a packet met.
 type Step struct {
 	Table    uint8
-	Priority uint16
+	Priority uint32 // beyond 65535, where those of OpenFlow end, the flow is a hidden one of Open vSwitch's own
 	Cookie   uint64
 	Match    MatchID
 	Actions  []string // one an action, and what Open vSwitch remarks about it
@@ -173,18 +174,22 @@ func parseStep(line string) (Step, bool) {
 		return Step{}, false
 	}
 	priority, cookie, _ := strings.Cut(rest[i+len("priority "):], ", cookie ")
-	p, err := strconv.ParseUint(priority, 10, 16)
+	p, err := strconv.ParseUint(priority, 10, 32)
 	if err != nil {
 		return Step{}, false
 	}
-	s.Priority = uint16(p)
+	s.Priority = uint32(p)
 	s.Cookie, _ = strconv.ParseUint(cookie, 0, 64)
 	s.Match = IdentifyMatch(rest[:i])
 	return s, true
 }
 
+// IsHidden reports whether no OpenFlow dump shows the flow: Open vSwitch itself puts such
+// above all others (in-band.c, fail-open.h).
+func (s *Step) IsHidden() bool { return s.Priority > math.MaxUint16 }
+
 // IsRule reports whether the step is a flow that the rule means.
 func (s *Step) IsRule(r *Rule, p Pipeline) bool {
-	return !s.NoMatch && s.Table == p.Table(r.Stage) && s.Priority == r.Priority &&
+	return !s.NoMatch && s.Table == p.Table(r.Stage) && s.Priority == uint32(r.Priority) &&
 		s.Cookie == r.Cookie() && s.Match == IdentifyMatch(r.MatchText())
 }

@@ -36,6 +36,30 @@ Datapath actions: 100,2
 	}
 }
 
+// Hidden flows have priorities that no flow of OpenFlow can have.
+func TestParseTraceOfHiddenFlows(t *testing.T) {
+	got := ParseTrace(` 0. arp,arp_spa=10.0.0.1,arp_op=1, priority 180006
+    NORMAL
+ 0. priority 15790320
+    NORMAL
+ 0. priority 65535
+    drop
+`, 60)
+	want := []Step{
+		{Priority: 180006, Match: "arp_op=1,arp_spa=10.0.0.1,dl_type=2054", Actions: []string{"NORMAL"}},
+		{Priority: 15790320, Actions: []string{"NORMAL"}},
+		{Priority: 65535, Actions: []string{"drop"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for i, hidden := range []bool{true, true, false} {
+		if want[i].IsHidden() != hidden {
+			t.Errorf("priority %d: hidden %v", want[i].Priority, !hidden)
+		}
+	}
+}
+
 // A packet takes one of the ways behind a question for its length.
 func TestParseTraceByLength(t *testing.T) {
 	const output = `bridge("br0")

@@ -1,6 +1,10 @@
 package flows
 
-import "github.com/vifguard/vifguard/model"
+import (
+	"math"
+
+	"github.com/vifguard/vifguard/model"
+)
 
 // Stage is a table of the pipeline, counted from the bridge's first table.
 type Stage uint8
@@ -16,6 +20,9 @@ const (
 	StageExit              // accepted packets leave the pipeline
 	numStages
 )
+
+// Outside is the stage of flows that are in none.
+const Outside Stage = math.MaxUint8
 
 // The model, which can't import this package, keeps room for as many tables as there are
 // stages: otherwise one of these is negative, and doesn't compile.

@@ -23,9 +23,11 @@ func newTrace(o *options) *cobra.Command {
 		Use:   "trace PORT FRAME",
 		Short: "Ask the switch what it would do with a frame",
 		Long: `Ask the real switch what it would do with a frame that a port sends: the verdict, the
-stage and the reason, the rule, in words, and what is malformed about the frame.
-FRAME is hexadecimal, a pcap file, or - for hexadecimal on standard input. Nothing is
-sent, and no counter changes.`,
+stage and the reason, the rule, in words, and what is malformed about the frame. A frame
+that a flow of somebody else, a hidden flow of Open vSwitch's own or a protocol that it
+speaks itself lets by is said to pass around the checks (docs/exposure.md).
+FRAME is hexadecimal, a pcap file, or - for hexadecimal on standard input; 14 to 65535
+bytes. Nothing is sent, and no counter changes.`,
 		Example: `  vifguard trace tap1 ffffffffffff525400123456080600010800060400015254001234560a00000a0000000000000a000001
   vifguard trace tap1 capture.pcap`,
 		Args: arguments(2, 2),
@@ -34,6 +36,11 @@ sent, and no counter changes.`,
 				return err
 			}
 			frames, err := readFrames(cmd.InOrStdin(), args[1])
+			for i := 0; err == nil && i < len(frames); i++ {
+				if err = inspect.CheckFrame(frames[i]); err != nil {
+					err = fmt.Errorf("FRAME %d: %w", i+1, err)
+				}
+			}
 			if err != nil {
 				return exit.Errorf(exit.Usage, "%w", err)
 			}

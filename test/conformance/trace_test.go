@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/hex"
+	"strings"
 	"testing"
 
 	"github.com/vifguard/vifguard/controller/inspect"
@@ -33,8 +34,11 @@ func TestTrace(t *testing.T) {
 			if got != want || trace.Passes != (want == Pass || p.Observe) {
 				t.Errorf("%s: %s (%s)\npolicy %s: want %s, got %s\n%s\n%s", f.Class, f.Name, f.Source, p.Name, want, got, hex.EncodeToString(frame), trace.Raw)
 			}
+			if trace.Around != "" || trace.Ignored != "" {
+				t.Errorf("%s: %s: policy %s: passes around the checks: %s%s\n%s", f.Class, f.Name, p.Name, trace.Around, trace.Ignored, trace.Raw)
+			}
 			for _, s := range trace.Steps {
-				if s.Why == "" {
+				if s.Own && strings.Contains(s.Why, "isn't asked for") {
 					t.Errorf("%s: %s: policy %s: no words for table %d, %s", f.Class, f.Name, p.Name, s.Table, s.Match)
 				}
 			}

@@ -15,7 +15,7 @@ type Trace struct {
 	Frame    string      `json:"frame"`   // hexadecimal
 	Summary  string      `json:"summary"` // what it claims
 	Problems []string    `json:"problems"`
-	Verdict  string      `json:"verdict"` // pass, drop or observe
+	Verdict  string      `json:"verdict"` // pass, drop, observe or around
 	Reason   string      `json:"reason,omitempty"`
 	Why      string      `json:"why"` // the rule that decided, in words
 	Output   string      `json:"output,omitempty"`
@@ -24,10 +24,22 @@ type Trace struct {
 
 // TraceStep is one flow that the frame met.
 type TraceStep struct {
-	Table uint8  `json:"table"`
-	Stage string `json:"stage"`
-	Match string `json:"match"`
-	Why   string `json:"why"`
+	Table    uint8  `json:"table"`
+	Stage    string `json:"stage"`
+	Priority uint32 `json:"priority"`
+	Match    string `json:"match"`
+	Owner    string `json:"owner"` // vifguard, other, or hidden: Open vSwitch's own
+	Why      string `json:"why"`
+}
+
+func ownerOf(s *inspect.TraceStep) string {
+	switch {
+	case s.Own:
+		return "vifguard"
+	case s.IsHidden():
+		return "hidden"
+	}
+	return "other"
 }
 
 // NewTrace says what the switch would do with a frame.
@@ -44,15 +56,20 @@ func NewTrace(b []byte, t *inspect.Trace) Trace {
 	case t.Passes:
 		r.Verdict = "pass"
 	}
-	for _, step := range t.Steps {
-		why := step.Why
-		if why == "" {
-			why = "a flow of somebody else"
-		}
-		r.Steps = append(r.Steps, TraceStep{Table: step.Table, Stage: step.Stage.String(), Match: string(step.Match), Why: why})
+	for i := range t.Steps {
+		step := &t.Steps[i]
+		r.Steps = append(r.Steps, TraceStep{
+			Table: step.Table, Stage: step.Stage.String(), Priority: step.Priority, Match: string(step.Match), Owner: ownerOf(step), Why: step.Why,
+		})
 		if step.Stage < flows.StageDrop {
-			r.Why = why // the last stage that judges decides
+			r.Why = step.Why // the last stage that judges decides
 		}
+	}
+	switch {
+	case t.Around != "":
+		r.Verdict, r.Why = "around", t.Around
+	case t.Ignored != "":
+		r.Why = t.Ignored
 	}
 	return r
 }
@@ -73,6 +90,9 @@ func (r *Trace) Print(out *term.Writer) {
 		out.Printf("passes: %s\n", r.Why)
 	case "observe":
 		out.Printf("would be dropped, reason %s: %s; it passes because the VIF is only observed\n", r.Reason, r.Why)
+	case "around":
+		out.Styled(term.Red, "passes around the checks")
+		out.Printf(": %s\n", r.Why)
 	default:
 		out.Printf("dropped, reason %s: %s\n", orDash(r.Reason), r.Why)
 	}
