@@ -85,7 +85,7 @@ func (c *console) awaitState(port, state string) {
 func TestOperatorsDay(t *testing.T) {
 	c := newConsole(t)
 	if out := c.must("status"); !strings.Contains(out, "no bridge is guarded") {
-		t.Errorf("status of an report.Unguarded host: %s", out)
+		t.Errorf("status of an unguarded host: %s", out)
 	}
 	if out := c.must("guard", "br0"); !strings.Contains(out, "1 VIFs are checked, 0 have checks off, 0 ports are blocked, 2 are trusted.") {
 		t.Errorf("guard: %s", out)

@@ -14,7 +14,9 @@ func newExplain(o *options) *cobra.Command {
 		Use:   "explain PORT",
 		Short: "Explain what a port may send, and why",
 		Long: `Explain a port's effective policy: every part of it and where it came from, what was
-dropped, and what the flows that enforce it are for, with their packet counters.`,
+dropped, and what the flows that enforce it are for, with their packet counters. What
+lets its frames pass around the checks is shown as the agent found it; it is found anew
+where no agent works, and by "vifguard verify".`,
 		Example: `  vifguard explain tap1
   vifguard explain tap1 --flows      with each flow as ovs-ofctl would print it
   vifguard explain tap1 -o json`,
@@ -38,6 +40,7 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 					return output(cmd).JSON(report.Unguarded(b, row))
 				}
 				in := s.inspect(b, row)
+				s.judge(&in, row)
 				return output(cmd).JSON(report.NewExplanation(&in, in.Port(row)))
 			}
 			if !guarded {
@@ -45,6 +48,7 @@ dropped, and what the flows that enforce it are for, with their packet counters.
 				return nil
 			}
 			in := s.inspect(b, row)
+			s.judge(&in, row)
 			report.Explain(output(cmd), &in, in.Port(row), flows)
 			return nil
 		},

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vifguard/vifguard/cmd/vifguard/exit"
-	"github.com/vifguard/vifguard/cmd/vifguard/term"
+	"github.com/vifguard/vifguard/cmd/vifguard/report"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -63,7 +63,7 @@ other.
 
 func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, secure, force bool) error {
 	if set[model.KeyChecks] == "off" {
-		return exit.Errorf(exit.Usage, "--checks: off would leave the bridge report.Unguarded (to stop guarding it: vifguard release %s)", name)
+		return exit.Errorf(exit.Usage, "--checks: off would leave the bridge unguarded (to stop guarding it: vifguard release %s)", name)
 	}
 	s, err := o.open(cmd.Context())
 	if err != nil {
@@ -95,7 +95,7 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, 
 	if _, err := s.Apply(s.ctx, []ovsdb.Edit{edit}); err != nil {
 		return err
 	}
-	describeBridge(output(cmd), &after, &config, s.Host().Profiles)
+	report.Guarded(output(cmd), &after, &config, s.Host().Profiles)
 	if edit.FailMode != nil && !force {
 		return awaitSecured(s, output(cmd), name, began)
 	}
@@ -120,32 +120,6 @@ func programmer(h *model.Host, b *model.Bridge) string {
 		return "an OpenFlow controller (Neutron's agent, for example; ovs-vsctl get-controller " + b.Name + ")"
 	}
 	return ""
-}
-
-// describeBridge says what guarding the bridge means for its ports.
-func describeBridge(out *term.Writer, b *model.Bridge, config *model.BridgeConfig, profiles map[string]string) {
-	var count [model.Blocked + 1]int
-	observed := 0
-	out.Printf("Bridge %s is guarded, default %s.\n", b.Name, b.ExternalIDs[model.KeyChecks])
-	for _, i := range b.Interfaces {
-		p := model.Resolve(config, profiles, i)
-		count[p.Mode]++
-		if p.Action == model.Observe && (p.Mode == model.Checked || p.Mode == model.Blocked) {
-			observed++
-		}
-		if text := p.Problems.String(); text != "" {
-			out.Printf("%s: %s\n", i.Name, text)
-		}
-	}
-	out.Printf("%d VIFs are checked, %d have checks off, %d ports are blocked, %d are trusted.\n",
-		count[model.Checked], count[model.Off], count[model.Blocked], count[model.Trusted])
-	if observed > 0 {
-		out.Printf("Of these, %d are only observed: what they may not send passes and is counted.\n", observed)
-	}
-	if b.FailMode != model.FailSecure {
-		out.Printf("Its fail_mode isn't secure: after a restart of ovs-vswitchd it forwards unchecked until\nthe agent has programmed it again. To close that: vifguard guard --secure %s\n", b.Name)
-	}
-	out.Printf("The agent (vifguard run) does the rest; see it with: vifguard status\n")
 }
 
 // bridgeKeys are the keys of a bridge that release removes.

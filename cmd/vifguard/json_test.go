@@ -15,6 +15,9 @@ import (
 	"github.com/vifguard/vifguard/controller/drops"
 )
 
+// findings is the section of the document that describes a finding, of several commands.
+const findings = "findings"
+
 // documented are the JSON outputs, by command.
 func documented() map[string]any {
 	return map[string]any{
@@ -27,6 +30,7 @@ func documented() map[string]any {
 		"drops":     drops.Event{},
 		"wait":      report.Wait{},
 		"version":   versionResult{},
+		findings:    report.Finding{},
 	}
 }
 
@@ -42,6 +46,8 @@ func TestJSONIsDocumented(t *testing.T) {
 	for _, line := range strings.Split(string(text), "\n") {
 		if name, ok := strings.CutPrefix(line, "## vifguard "); ok {
 			section = name
+		} else if line == "## Findings" {
+			section = findings
 		} else if m := row.FindStringSubmatch(line); m != nil {
 			got[section] = append(got[section], m[1]+" "+m[2])
 		} else if strings.HasPrefix(line, "| `") {
@@ -92,9 +98,19 @@ func fieldsOf(t reflect.Type, path string) []string {
 			kind = "optional " + strings.TrimSuffix(kind, " or null")
 		}
 		fields = append(fields, fmt.Sprintf("%s %s", at, kind))
-		fields = append(fields, fieldsOf(f.Type, at)...)
+		if !isFinding(f.Type) {
+			fields = append(fields, fieldsOf(f.Type, at)...)
+		}
 	}
 	return fields
+}
+
+// isFinding reports whether a type is a finding, or several, which have a section of their own.
+func isFinding(t reflect.Type) bool {
+	if t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t == reflect.TypeFor[report.Finding]()
 }
 
 // partFields are the fields that explain writes for the parts of a policy.

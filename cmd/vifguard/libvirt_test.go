@@ -119,16 +119,16 @@ func TestLibvirtHookRefuses(t *testing.T) {
 	}
 	c.MustSetIDs("tap1", map[string]string{"vm-id": libvirtUUID})
 
-	// No agent: the start is refused. An report.Unguarded bridge has nobody to wait for.
+	// No agent: the start is refused. An unguarded bridge has nobody to wait for.
 	if _, _, err := c.hook("start", good); err == nil || !strings.Contains(err.Error(), "is vifguard run running?") {
 		t.Errorf("start without an agent: %v", err)
 	}
 	c.must("release", "br0")
 	if _, errs, err := c.hook("start", `<v:port mac="52:54:00:00:00:01" addresses="192.0.2.9"/>`); err != nil || !strings.Contains(errs, "bridge br0 isn't guarded") {
-		t.Errorf("start on an report.Unguarded bridge: %v\n%s", err, errs)
+		t.Errorf("start on an unguarded bridge: %v\n%s", err, errs)
 	}
 	if ids := c.MustIDs("tap1"); ids["allowed-addresses"] != "192.0.2.9" {
-		t.Errorf("on an report.Unguarded bridge: %v", ids)
+		t.Errorf("on an unguarded bridge: %v", ids)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,26 +29,34 @@ func BenchmarkOnePort(b *testing.B) {
 			f := newFleet(b, vifs)
 			port := fmt.Sprintf("p%d", vifs/2)
 			frame := "ffffffffffff525400123456080600010800060400015254001234560a00000a0000000000000a000001"
-			for _, args := range [][]string{{"status"}, {"wait", port}, {"status", port}, {"explain", port}, {"trace", port, frame}} {
+			onePort := [][]string{{"wait", port}, {"status", port}, {"explain", port}, {"trace", port, frame}}
+			for _, args := range append([][]string{{"status"}, {"verify"}}, onePort...) {
 				name := args[0]
 				if len(args) > 1 {
 					name += "-port"
 				}
 				b.Run(name, func(b *testing.B) { f.measure(b, args...) })
 			}
+			f.stop()
+			for _, args := range onePort[:3] { // which then judge by themselves
+				b.Run(args[0]+"-port-without-agent", func(b *testing.B) { f.measure(b, args...) })
+			}
 		})
 	}
 }
 
-// fleet is a switch with a bridge of VIFs that an agent has programmed. The agent has
-// ended: only the commands ask anything of the switch.
-type fleet struct{ *lab.T }
+// fleet is a switch with a bridge of VIFs that an agent has programmed. The agent is idle:
+// only the commands ask anything of the switch.
+type fleet struct {
+	*lab.T
+	stop func() // ends the agent
+}
 
 // newFleet makes VIFs of patch ports, which a switch has thousands of within seconds.
 func newFleet(b *testing.B, vifs int) *fleet {
-	f := &fleet{lab.New(b, lab.Options{})}
+	f := &fleet{T: lab.New(b, lab.Options{})}
 	f.MustBridge("br0")
-	f.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto")
+	f.MustVsctl("set", "Bridge", "br0", "external_ids:port-security=auto", "fail_mode=secure")
 	const batch = 100 // the time that ovs-vsctl takes grows with the square of it
 	for from := 0; from < vifs; from += batch {
 		var args []string
@@ -64,16 +73,19 @@ func newFleet(b *testing.B, vifs int) *fleet {
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := f.run(ctx, "run", "--log-level", "error", "--metrics-address", "", "--control", filepath.Join(f.Dir, "c.sock"), "--state-dir", "")
+		_, err := f.run(ctx, "run", "--log-level", "error", "--check-interval", "1h", "--metrics-address", "", "--control", filepath.Join(f.Dir, "c.sock"), "--state-dir", "")
 		ended <- err
 	}()
 	f.MustWait("the last VIF to be enforced", func() (bool, error) {
 		return f.MustIDs(fmt.Sprintf("p%d", vifs-1))["vifguard-state"] == "enforced", nil
 	})
-	cancel()
-	if err := <-ended; err != nil {
-		b.Fatal(err)
-	}
+	f.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.Cleanup(f.stop)
 	return f
 }
 

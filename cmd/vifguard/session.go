@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/vifguard/vifguard/cmd/vifguard/exit"
+	"github.com/vifguard/vifguard/controller/exposure"
+	"github.com/vifguard/vifguard/controller/exposure/probe"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 	"github.com/vifguard/vifguard/ovsdb"
@@ -20,6 +22,14 @@ type session struct {
 	ctx    context.Context // ends with the command's time limit
 	cancel context.CancelFunc
 	runDir string // directory of the bridges' management sockets
+	*judging
+}
+
+// judging is what a session needs to judge bridges, for as long as it lasts.
+type judging struct {
+	options *options
+	hidden  map[string]*probe.Reader // by bridge
+	whole   *session                 // of all ports, for a session of one that has to judge; nil until then
 }
 
 // open connects to ovsdb-server for one command. The caller closes the session.
@@ -70,7 +80,7 @@ func (o *options) connect(ctx context.Context, limit time.Duration, dial func(co
 		cancel()
 		return nil, exit.Dial(o.endpoint, err)
 	}
-	return &session{Client: c, ctx: ctx, cancel: cancel, runDir: runDir}, nil
+	return &session{Client: c, ctx: ctx, cancel: cancel, runDir: runDir, judging: &judging{options: o, hidden: map[string]*probe.Reader{}}}, nil
 }
 
 // within returns the session with the time limit of a command that begins now.
@@ -81,6 +91,9 @@ func (s *session) within(ctx context.Context) (limited *session, cancel context.
 }
 
 func (s *session) close() {
+	if s.whole != nil {
+		s.whole.close()
+	}
 	s.Close()
 	s.cancel()
 }
@@ -92,6 +105,54 @@ func (s *session) inspect(b *model.Bridge, ports ...*model.Interface) inspect.In
 		in.Switch = exit.Switch(b.Name, s.runDir, in.Switch)
 	}
 	return in
+}
+
+// judge judges an inspected bridge. Of an inspection of one port it does so only when no
+// agent works that has reported a state of it: what the agent found is in OVSDB.
+func (s *session) judge(in *inspect.Inspection, only ...*model.Interface) {
+	if in.Switch != nil {
+		return // there is nothing that could be exposed, and the answer says so
+	}
+	if len(only) == 0 {
+		in.Judge(s.ctx, s.Host(), s.reader(in.Bridge.Name))
+		return
+	}
+	if only[0].ExternalIDs[model.KeyStatusState] != "" && s.agentRuns() {
+		return
+	}
+	in.Findings, in.Judged = s.judgeAll(in.Bridge.Name), true
+}
+
+// judgeAll judges a bridge by a view of all its ports.
+func (s *session) judgeAll(bridge string) []exposure.Finding {
+	if s.whole == nil {
+		whole, err := s.options.open(s.ctx)
+		if err != nil {
+			return []exposure.Finding{{Kind: exposure.Unreadable, Severity: exposure.Exposed, All: true, Guest: "may pass around the checks: " + err.Error()}}
+		}
+		s.whole = whole
+	}
+	if b := s.whole.Host().Bridge(bridge); b != nil {
+		return probe.Judge(s.ctx, s.whole.Host(), b, s.runDir)
+	}
+	return nil
+}
+
+// reader returns what reads the hidden flows of a bridge.
+func (s *session) reader(bridge string) *probe.Reader {
+	r := s.hidden[bridge]
+	if r == nil {
+		r = &probe.Reader{RunDir: s.runDir, Bridge: bridge}
+		s.hidden[bridge] = r
+	}
+	return r
+}
+
+// agentRuns reports whether an agent works on this Open vSwitch; one that can't be asked for
+// doesn't.
+func (s *session) agentRuns() bool {
+	runs, err := ovsdb.AgentRuns(s.ctx, s.options.endpoint)
+	return err == nil && runs
 }
 
 // findPort returns an interface by name, or an error that says which there are.

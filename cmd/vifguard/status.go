@@ -24,7 +24,8 @@ func newStatus(o *options) *cobra.Command {
 		Long: `Show every VIF of the guarded bridges, of one bridge, or one VIF: what the agent
 reported, what the VIF may be, and what was dropped (by action observe: would have been).
 Everything is read from OVSDB and from the switch, so it is true while the agent is down
-too. On a terminal cells that don't fit the width are cut.
+too. What lets frames pass around the checks (state exposed, docs/exposure.md) is found
+anew; of one VIF the agent's word is shown, if one works here. On a terminal cells that don't fit the width are cut.
 
 With --watch it looks again and again, and adds drops per second. A terminal is redrawn;
 on other outputs only VIFs that changed are printed, below the time; with -o json each
@@ -52,7 +53,7 @@ look is one line. Colours repeat what the words say, and NO_COLOR turns them off
 			if watch {
 				return s.watch(cmd.Context(), report.NewWatcher(output(cmd), format == "json"), interval, args)
 			}
-			list, notes, err := s.status(args)
+			list, notes, found, err := s.status(args)
 			if err != nil {
 				return err
 			}
@@ -60,7 +61,10 @@ look is one line. Colours repeat what the words say, and NO_COLOR turns them off
 				err = output(cmd).JSON(list)
 			} else {
 				report.PrintStatuses(output(cmd), list, nil)
-				notes = append(notes, o.hints(s)...)
+				notes = append(notes, found...)
+				if runs, err := ovsdb.AgentRuns(s.ctx, o.endpoint); err == nil && !runs {
+					notes = append(notes, "no agent works on this Open vSwitch: flows stay in force, and what changes waits for one (vifguard run)")
+				}
 			}
 			for _, n := range notes {
 				remark(cmd, "%s", n)
@@ -75,8 +79,8 @@ look is one line. Colours repeat what the words say, and NO_COLOR turns them off
 }
 
 // status reads all guarded bridges, the named one, or the one that holds the named
-// port. notes are about bridges as a whole.
-func (s *session) status(args []string) (list []report.Status, notes []string, err error) {
+// port. notes are about bridges as a whole, found is what was found about them.
+func (s *session) status(args []string) (list []report.Status, notes, found []string, err error) {
 	host := s.Host()
 	bridges := host.Bridges
 	var only []*model.Interface
@@ -86,7 +90,7 @@ func (s *session) status(args []string) (list []report.Status, notes []string, e
 		} else {
 			b, i, err := findPort(host, args[0])
 			if err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			}
 			bridges, only = []*model.Bridge{b}, []*model.Interface{i}
 		}
@@ -99,7 +103,8 @@ func (s *session) status(args []string) (list []report.Status, notes []string, e
 		}
 		guarded++
 		in := s.inspect(b, only...)
-		notes = append(notes, report.Notes(&in)...)
+		s.judge(&in, only...)
+		notes, found = append(notes, report.Notes(&in)...), append(found, report.FindingNotes(&in)...)
 		for i := range in.Ports {
 			if p := &in.Ports[i]; p.IsVIF() {
 				list = append(list, report.NewStatus(&in, p))
@@ -117,24 +122,5 @@ func (s *session) status(args []string) (list []report.Status, notes []string, e
 	case only != nil && len(list) == 0:
 		notes = append(notes, fmt.Sprintf("%s is a trusted port, not a VIF (vifguard explain %s says why)", only[0].Name, only[0].Name))
 	}
-	return list, notes, nil
-}
-
-// hints says what a person should know beside the VIFs: which bridges aren't closed by
-// their fail_mode, and whether nobody keeps the flows as OVSDB asks.
-func (o *options) hints(s *session) (hints []string) {
-	for _, b := range s.Host().Bridges {
-		if !model.ResolveBridge(b).Guarded || b.FailMode == model.FailSecure {
-			continue
-		}
-		last := ""
-		if v := b.ExternalIDs[model.KeyUnguarded]; v != "" {
-			last = "; last time that took " + v
-		}
-		hints = append(hints, fmt.Sprintf("bridge %s: after a restart of ovs-vswitchd everything passes until the agent is back%s (to close that: vifguard guard --secure %s)", b.Name, last, b.Name))
-	}
-	if runs, err := ovsdb.AgentRuns(s.ctx, o.endpoint); err == nil && !runs {
-		hints = append(hints, "no agent works on this Open vSwitch: flows stay in force, and what changes waits for one (vifguard run)")
-	}
-	return hints
+	return list, notes, found, nil
 }

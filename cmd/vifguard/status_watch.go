@@ -41,5 +41,6 @@ func (s *session) watch(ctx context.Context, w *report.Watcher, interval time.Du
 func (s *session) statusWithin(ctx context.Context, args []string) (list []report.Status, notes []string, err error) {
 	limited, cancel := s.within(ctx)
 	defer cancel()
-	return limited.status(args)
+	list, notes, found, err := limited.status(args)
+	return list, append(notes, found...), err
 }

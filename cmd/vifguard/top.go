@@ -82,6 +82,7 @@ func (s *topSource) Explain(ctx context.Context, port string) string {
 		return err.Error()
 	}
 	in := limited.inspect(bridge, row)
+	limited.judge(&in, row)
 	var text strings.Builder
 	report.Explain(term.NewWriter(&text), &in, in.Port(row), false)
 	return text.String()

@@ -34,9 +34,14 @@ It prints "-" for what is asked for and "+" for what there is, and whose it is:
   changed     a flow has other actions, or another owner
   unexpected  a flow of vifguard's that nothing asks for
   foreign     a flow of somebody else takes precedence over the checks
+  exposed     something lets frames pass around the checks: each finding of
+              docs/exposure.md, whom it concerns, and every command that closes it
   fragments   the switch's fragment mode blinds the guards
   status      a status key (vifguard-state, -checks, -error, -seq, -flood) says something else
   unusable    the bridge's own metadata can't be used
+
+Notices, which are worth knowing and let nothing pass, are printed too and differ from
+nothing.
 
 Exit codes: 0 everything agrees; 1 something differs; 3, 4 or 5 a switch can't be read.`,
 		Example: `  vifguard verify                      every bridge of the host
@@ -117,19 +122,19 @@ func (s *session) verify(names []string) ([]report.Verification, error) {
 
 // verifyBridge compares until a bridge agrees, or it has done so often enough.
 func (s *session) verifyBridge(name string) (report.Verification, error) {
-	r := report.Verification{Bridge: name, Differences: []report.Difference{}}
+	r := report.Verification{Bridge: name, Differences: []report.Difference{}, Notices: []report.Finding{}}
 	for attempt := 1; ; attempt++ {
 		b := s.Host().Bridge(name)
 		if b == nil {
 			return r, nil // removed meanwhile
 		}
 		r.Guarded = model.ResolveBridge(b).Guarded
-		v, err := inspect.Verify(s.ctx, b, s.Host().Profiles, s.runDir)
+		v, err := inspect.Verify(s.ctx, s.Host(), b, s.runDir)
 		if err != nil {
 			return r, err
 		}
 		if len(v.Differences) == 0 || attempt == verifyAttempts {
-			r.Flows = v.Flows
+			r.Flows, r.Notices = v.Flows, report.NewFindings(v.Notices)
 			for i := range v.Differences {
 				r.Differences = append(r.Differences, report.NewDifference(&v.Differences[i]))
 			}

@@ -32,7 +32,7 @@ func TestVerify(t *testing.T) {
 	c.must("set", "tap1", "--address", "192.0.2.1", "--seq", "1")
 	c.must("wait", "tap1")
 	stop()
-	if out := c.must("verify", "br0"); !regexp.MustCompile(`^br0: agrees, \d+ flows as OVSDB asks for, and nothing in their way\n$`).MatchString(out) {
+	if out := c.must("verify", "br0"); !regexp.MustCompile(`^br0: agrees, \d+ flows as OVSDB asks for, and nothing decides beside them\n  notice: .*\(fail-mode; close it: vifguard guard --secure br0\)\n$`).MatchString(out) {
 		t.Errorf("in force: %q", out)
 	}
 	c.fails(exit.NotFound, "did you mean br0?", "verify", "br2")
@@ -71,7 +71,7 @@ func TestVerifyNamesEachDifference(t *testing.T) {
 		},
 		"replaced by somebody": {
 			[]string{"add-flow", mgmt, "cookie=0x5,table=1,priority=40000,actions=goto_table:6"},
-			[]string{"br0: differs: 1 changed\n", "    + cookie=0x5,table=1,priority=40000 actions=goto_table:6\n"},
+			[]string{"br0: differs: 1 exposed, 1 changed, 2 status\n", "    + cookie=0x5,table=1,priority=40000 actions=goto_table:6\n"},
 		},
 		"unexpected of a port": {
 			[]string{"add-flow", mgmt, own + ",table=1,priority=40400,in_port=2,dl_src=52:54:00:00:00:99,actions=goto_table:6"},
@@ -84,7 +84,8 @@ func TestVerifyNamesEachDifference(t *testing.T) {
 		},
 		"foreign": {
 			[]string{"add-flow", mgmt, "cookie=0x5,table=0,priority=50000,in_port=2,actions=NORMAL"},
-			[]string{"br0: differs: 1 foreign\n", "  foreign: takes precedence over the checks", "    + cookie=0x5,table=0,priority=50000,in_port=2 actions=NORMAL\n"},
+			[]string{"br0: differs: 1 exposed, 1 foreign, 2 status\n", "  exposed: passes around the checks through a flow of somebody else in vifguard's tables: cookie=0x5,table=0,priority=50000,in_port=2 actions=NORMAL (foreign-flow; close it: ",
+				"  foreign: takes precedence over the checks", "    + cookie=0x5,table=0,priority=50000,in_port=2 actions=NORMAL\n"},
 		},
 		"fragments": {
 			[]string{"set-frags", mgmt, "normal"},

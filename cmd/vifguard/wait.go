@@ -34,8 +34,9 @@ wait for until one is written. Metadata that is written while it waits counts; u
 to be sure that it is yours.
 
 Exit codes: 0 the policy is in force; 1 it is, but its state isn't one of --state;
-7 the port is blocked or quarantined, and --state doesn't name that; 5 timeout. The
-message says what it was waiting for and what the state was.`,
+7 the port is blocked or quarantined, and --state doesn't name that; 8 its rules are in
+force, but frames can pass around them (state exposed), and --state doesn't name that;
+5 timeout. The message says what it was waiting for, what the state was, and why.`,
 		Example: `  vifguard wait tap1                             in a hook, after the port was plugged
   vifguard set tap1 --address 192.0.2.10 --seq 7 && vifguard wait tap1 --seq 7
   vifguard wait tap1 --state enforced --timeout 1m
@@ -66,7 +67,7 @@ message says what it was waiting for and what the state was.`,
 		},
 	}
 	cmd.Flags().StringVar(&w.seq, "seq", "", "sequence number to wait for (default: the port's port-security-seq)")
-	cmd.Flags().StringSliceVar(&w.states, "state", []string{"enforced", "observed", "off"}, "states that will do: enforced, observed, off, blocked, quarantined")
+	cmd.Flags().StringSliceVar(&w.states, "state", []string{"enforced", "observed", "off"}, "states that will do: enforced, observed, off, blocked, quarantined, exposed")
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait, once connected to ovsdb-server")
 	cmd.Flags().StringVarP(&format, "output", "o", "text", outputUsage)
 	return cmd

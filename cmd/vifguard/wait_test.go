@@ -100,7 +100,7 @@ func TestWaitLooksAtTheSwitch(t *testing.T) {
 func TestWaitUsage(t *testing.T) {
 	c := newConsole(t)
 	c.fails(exit.Usage, "an argument is missing", "wait")
-	c.fails(exit.Usage, `"pending" is not a settled state (want enforced, observed, off, blocked, quarantined)`, "wait", "tap1", "--state", "pending")
+	c.fails(exit.Usage, `"pending" is not a settled state (want enforced, exposed, observed, off, blocked, quarantined)`, "wait", "tap1", "--state", "pending")
 	c.fails(exit.Usage, "is no time to wait", "wait", "tap1", "--timeout", "0s")
 	c.fails(exit.Usage, "-o: \"xml\" is not a format (want text or json)", "wait", "tap1", "-o", "xml")
 }

@@ -82,7 +82,7 @@ func (w *waiter) compare() (report.Wait, error) {
 		return r, in.Switch
 	case !p.InForce:
 		r.Waiting = "the switch to have its flows"
-	case p.Quarantined != (r.State == string(model.StateQuarantined)):
+	case p.Quarantined != (r.State == string(model.StateQuarantined)) && r.State != string(model.StateExposed):
 		r.Waiting = "the agent to report that a quarantine has begun or ended"
 	}
 	if r.Waiting != "" {
@@ -91,6 +91,10 @@ func (w *waiter) compare() (report.Wait, error) {
 		}
 		w.asked, w.answer, w.again = input, r, time.Now().Add(w.pauses.next())
 		return r, nil
+	}
+	w.judge(&in, row)
+	if state, why := in.State(in.Port(row)); in.Judged {
+		r.State, r.Error = string(state), why
 	}
 	return w.inForce(r, &policy, row)
 }
@@ -107,6 +111,8 @@ func (w *waiter) inForce(r report.Wait, policy *model.Policy, row *model.Interfa
 	switch {
 	case slices.Contains(w.states, r.State):
 		return r, nil
+	case r.State == string(model.StateExposed):
+		return r, exit.Errorf(exit.Exposed, "%s is exposed: its rules are in force, but frames can pass around them%s", w.port, r.ErrorText())
 	case r.State == string(model.StateQuarantined):
 		return r, exit.Errorf(exit.Blocked, "%s is quarantined for %s: nothing it sends passes%s", w.port, row.ExternalIDs[model.KeyStatusFlood], r.ErrorText())
 	case r.State == string(model.StateBlocked):
@@ -122,8 +128,11 @@ func (w *waitFor) waiting(config *model.BridgeConfig, policy *model.Policy, row 
 		want.Seq, want.HasSeq = w.seq, true
 	}
 	state := row.ExternalIDs[model.KeyStatusState]
-	if state == string(model.StateQuarantined) && policy.FloodLimit() > 0 {
+	switch {
+	case state == string(model.StateQuarantined) && policy.FloodLimit() > 0:
 		want.State = model.StateQuarantined // by what it sends
+	case state == string(model.StateExposed):
+		want.Expose("") // by what isn't in its metadata
 	}
 	switch {
 	case !config.Guarded:

@@ -7,7 +7,6 @@ import (
 
 	"github.com/vifguard/vifguard/controller/exposure"
 	"github.com/vifguard/vifguard/controller/exposure/probe"
-	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
 )
@@ -88,16 +87,6 @@ func (w *Worker) logFindings(before, now []exposure.Finding) {
 			w.log.WithField("kind", string(kind)).Info("closed: nothing of this kind is found any more")
 		}
 	}
-}
-
-// foreignFlows returns the flows that aren't vifguard's.
-func foreignFlows(all []openflow.Flow) (list []flows.Entry) {
-	for i := range all {
-		if _, _, own := flows.SplitCookie(all[i].Cookie); !own {
-			list = append(list, all[i].Entry)
-		}
-	}
-	return list
 }
 
 var _ Probe = (*probe.Reader)(nil)

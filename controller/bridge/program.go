@@ -193,7 +193,7 @@ func (w *Worker) read(all []openflow.Flow) []flows.Entry {
 			}
 		}
 	}
-	w.judgement.foreign = foreignFlows(all)
+	w.judgement.foreign = openflow.Foreign(all)
 	w.noteForeign(foreign)
 	w.observe(func(o *observation) {
 		o.installed, o.foreign, o.packets = len(own), foreign, packets

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vifguard/vifguard/controller/exposure"
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
@@ -22,6 +23,13 @@ type Inspection struct {
 
 	// UnknownPort counts the packets dropped because their port wasn't programmed yet.
 	UnknownPort uint64
+
+	// Findings are what decides about frames of the VIFs beside the tables, if that was
+	// Judged.
+	Findings []exposure.Finding
+	Judged   bool
+
+	foreign []flows.Entry // flows that aren't vifguard's, of an inspection of all ports
 }
 
 // PortInspection is one port of an inspected bridge.
@@ -59,6 +67,7 @@ func Bridge(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 	if err != nil {
 		in.Switch = fmt.Errorf("bridge %s: %w", b.Name, err)
 	}
+	in.foreign = openflow.Foreign(have)
 	owners, read := byOwner(have), newReader(b, &in.Config, profiles)
 	shared := read.shared(owners[0])
 	in.Shared = shared.inspect()
@@ -160,7 +169,7 @@ func (in *Inspection) Port(row *model.Interface) *PortInspection {
 	return nil
 }
 
-// readFlows returns vifguard's flows on a bridge. With ports these are only those of the
+// readFlows returns the flows on a bridge. With ports these are only vifguard's of the
 // ports and those that all share.
 func readFlows(ctx context.Context, socket string, ports []*model.Interface) ([]openflow.Flow, error) {
 	conn, err := openflow.Dial(ctx, socket)
@@ -169,7 +178,7 @@ func readFlows(ctx context.Context, socket string, ports []*model.Interface) ([]
 	}
 	defer conn.Close()
 	if len(ports) == 0 {
-		return conn.OwnFlows(ctx)
+		return conn.Flows(ctx, 0, 0)
 	}
 	cookies := flows.Cookies(0)
 	for _, row := range ports {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/vifguard/vifguard/controller/exposure"
+	"github.com/vifguard/vifguard/controller/exposure/probe"
 	"github.com/vifguard/vifguard/controller/openflow"
 	"github.com/vifguard/vifguard/flows"
 	"github.com/vifguard/vifguard/model"
@@ -22,6 +24,7 @@ const (
 	Unexpected Kind = "unexpected" // a flow of vifguard's that nothing asks for
 	Foreign    Kind = "foreign"    // a flow of somebody else takes precedence over the checks
 	Fragments  Kind = "fragments"  // the switch hides layer 4 of fragments from the checks
+	Exposed    Kind = "exposed"    // something decides about frames beside the tables
 	Reported   Kind = "status"     // a status key doesn't say what is asked for
 )
 
@@ -35,6 +38,8 @@ type Difference struct {
 	Why    string // what the flow is for, or what is wrong, in words
 	Want   string // what is asked for, "" for nothing; flows as ovs-ofctl writes them
 	Have   string // what there is, "" for nothing
+
+	Finding *exposure.Finding // of kind exposed, else nil
 }
 
 // Verification is the outcome of [Verify].
@@ -43,14 +48,16 @@ type Verification struct {
 	Flows       int // that OVSDB asks for
 	Ports       int
 	Differences []Difference
+	Notices     []exposure.Finding // worth knowing, and no difference
 }
 
 // Verify compares one bridge's switch, flow by flow, and its ports' status keys with
-// what OVSDB asks for. Of a bridge that isn't guarded it expects that nothing of
-// vifguard's is left. It changes nothing and needs no agent.
-func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, runDir string) (*Verification, error) {
+// what OVSDB asks for, and judges what decides about frames beside them. Of a bridge that
+// isn't guarded it expects that nothing of vifguard's is left. It changes nothing and needs
+// no agent.
+func Verify(ctx context.Context, h *model.Host, b *model.Bridge, runDir string) (*Verification, error) {
 	v := &verifier{bridge: b, Verification: Verification{Config: model.ResolveBridge(b), Ports: len(b.Interfaces)}}
-	v.read = newReader(b, &v.Config, profiles)
+	v.read = newReader(b, &v.Config, h.Profiles)
 	if !v.Config.Usable {
 		v.add(Difference{Kind: Unusable, Why: v.Config.Problems.String()})
 		return &v.Verification, nil
@@ -71,6 +78,8 @@ func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 		}
 		v.fragments(mode)
 	}
+	findings := (&probe.Reader{RunDir: runDir, Bridge: b.Name}).Judge(ctx, h, b, openflow.Foreign(have), nil)
+	v.exposure(findings)
 	list := v.asked(have)
 	v.flows(list, have)
 	if v.read.err != nil {
@@ -84,7 +93,7 @@ func Verify(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 	}
 	for i := range list {
 		if list[i].Row != nil {
-			v.status(&list[i])
+			v.status(&list[i], findings)
 		}
 	}
 	return &v.Verification, nil
@@ -98,6 +107,19 @@ type verifier struct {
 }
 
 func (v *verifier) add(d Difference) { v.Differences = append(v.Differences, d) }
+
+// exposure adds what was found: what exposes VIFs is a difference, as nothing is asked for
+// that lets frames pass around the tables.
+func (v *verifier) exposure(findings []exposure.Finding) {
+	for i := range findings {
+		f := &findings[i]
+		if f.Severity != exposure.Exposed {
+			v.Notices = append(v.Notices, *f)
+			continue
+		}
+		v.add(Difference{Kind: Exposed, Why: f.Words(), Finding: f})
+	}
+}
 
 func (v *verifier) fragments(mode uint16) {
 	if mode == openflow.FragNXMatch {
@@ -206,7 +228,7 @@ func (v *verifier) owner(cookie uint64) (*model.Interface, string) {
 }
 
 // status compares a port's status keys with what they say once its policy is in force.
-func (v *verifier) status(a *asked) {
+func (v *verifier) status(a *asked, findings []exposure.Finding) {
 	var want model.Status
 	row := a.Row
 	switch {
@@ -217,6 +239,9 @@ func (v *verifier) status(a *asked) {
 		want = model.StatusOf(&a.Policy, row, v.Config.Problems)
 		if a.quarantined() {
 			want.State = model.StateQuarantined
+		}
+		if f := exposure.Of(findings, row.Name); f != nil {
+			want.Expose(f.Words())
 		}
 	}
 	set, del := want.Changes(row)

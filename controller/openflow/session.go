@@ -98,6 +98,16 @@ func (c *Conn) OwnFlows(ctx context.Context) ([]Flow, error) {
 	return c.Flows(ctx, flows.CookiePrefix, flows.CookieMask)
 }
 
+// Foreign returns those of the flows that aren't vifguard's.
+func Foreign(all []Flow) (list []flows.Entry) {
+	for i := range all {
+		if _, _, own := flows.SplitCookie(all[i].Cookie); !own {
+			list = append(list, all[i].Entry)
+		}
+	}
+	return list
+}
+
 // Fragment modes of a switch: OpenFlow 1.3 section 7.3.2, and nicira-ext.h for nx-match.
 const (
 	FragNormal  uint16 = of.C_FRAG_NORMAL

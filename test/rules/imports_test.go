@@ -27,13 +27,13 @@ var allowed = map[string]struct {
 	"controller/exposure":       {own: []string{"controller/openflow", "flows", "model"}},
 	"controller/exposure/probe": {own: []string{"controller/exposure", "controller/openflow", "controller/unixctl", "flows", "model"}},
 	"controller/metrics":        {third: []string{"github.com/prometheus/client_golang"}},
-	"controller/inspect":        {own: []string{"controller/openflow", "controller/unixctl", "flows", "model"}},
+	"controller/inspect":        {own: []string{"controller/exposure", "controller/exposure/probe", "controller/openflow", "controller/unixctl", "flows", "model"}},
 	"controller/bridge":         {own: []string{"controller/drops", "controller/exposure", "controller/exposure/probe", "controller/metrics", "controller/openflow", "flows", "model"}, third: []string{"github.com/sirupsen/logrus"}},
 	"controller/agent":          {own: []string{"controller/bridge", "controller/control", "controller/drops", "controller/exposure", "controller/metrics", "controller/openflow", "model", "ovsdb"}, third: []string{"github.com/sirupsen/logrus"}},
 	"cmd/vifguard/libvirt":      {own: []string{"model"}},
 	"cmd/vifguard/term":         {third: []string{"golang.org/x/sys"}},
 	"cmd/vifguard/exit":         {own: []string{"controller/openflow", "ovsdb"}},
-	"cmd/vifguard/report":       {own: []string{"cmd/vifguard/term", "controller/advice", "controller/inspect", "flows", "model", "model/frame"}},
+	"cmd/vifguard/report":       {own: []string{"cmd/vifguard/term", "controller/advice", "controller/exposure", "controller/inspect", "flows", "model", "model/frame"}},
 	"cmd/vifguard/top":          {own: []string{"cmd/vifguard/report", "cmd/vifguard/term", "controller/control", "controller/drops"}, third: []string{"golang.org/x/sys"}},
 	"cmd/vifguard/serve": {
 		own:   []string{"cmd/vifguard/term", "controller/agent", "controller/bridge", "controller/control", "controller/drops"},
@@ -43,7 +43,7 @@ var allowed = map[string]struct {
 	"cmd/vifguard": {
 		own: []string{
 			"cmd/vifguard/exit", "cmd/vifguard/libvirt", "cmd/vifguard/report", "cmd/vifguard/serve", "cmd/vifguard/term", "cmd/vifguard/top",
-			"controller/advice", "controller/control", "controller/drops", "controller/inspect", "model", "model/frame", "ovsdb",
+			"controller/advice", "controller/control", "controller/drops", "controller/exposure", "controller/exposure/probe", "controller/inspect", "model", "model/frame", "ovsdb",
 		},
 		third: []string{"github.com/spf13"},
 	},

@@ -20,6 +20,7 @@ const (
 	Timeout     = 5 // it didn't answer, or what was waited for didn't happen, in time
 	NotFound    = 6 // no such port, bridge or profile
 	Blocked     = 7 // wait: the port is settled, and blocked or quarantined
+	Exposed     = 8 // wait: the port's rules are in force, but frames can pass around them
 	Interrupted = 130
 )
 
@@ -32,7 +33,8 @@ const Help = `Exit codes:
   4  no permission to talk to it
   5  timeout: no answer, or what was waited for didn't happen
   6  no such port, bridge or profile
-  7  wait: the port is settled, and blocked or quarantined`
+  7  wait: the port is settled, and blocked or quarantined
+  8  wait: the port's rules are in force, but frames can pass around them (exposed)`
 
 // Error is an error with an exit code. Its sentence replaces that of its cause.
 type Error struct {

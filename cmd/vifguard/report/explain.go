@@ -21,6 +21,7 @@ func Explain(out *term.Writer, in *inspect.Inspection, p *inspect.PortInspection
 	if text := quarantineText(p); text != "" {
 		out.Printf("Now nothing it sends passes: it is %s.\n", text)
 	}
+	explainExposure(out, in, p)
 	out.Printf("\n")
 	out.Printf("In force: %s\n\n", inForce(in, p))
 	explainPolicy(out, p)
@@ -83,6 +84,23 @@ func inForce(in *inspect.Inspection, p *inspect.PortInspection) string {
 		return "yes, the switch has exactly these flows (agent: " + state + ")"
 	}
 	return "no, the switch has other flows (agent: " + state + "; is it running?)"
+}
+
+// explainExposure says what lets frames pass around the checks, as it was found or as the
+// agent reported it.
+func explainExposure(out *term.Writer, in *inspect.Inspection, p *inspect.PortInspection) {
+	state, why := in.State(p)
+	switch list := NewFindings(in.Concerning(p)); {
+	case in.Judged && len(list) > 0:
+		out.Printf("\nBESIDE THE CHECKS\n")
+		for i := range list {
+			list[i].Print(out, in.Bridge.Name)
+		}
+	case !in.Judged && state == model.StateExposed:
+		out.Printf("\nBESIDE THE CHECKS, as the agent found it (vifguard verify %s shows all, and how to close it)\n  ", in.Bridge.Name)
+		out.Styled(term.Red, why)
+		out.Printf("\n")
+	}
 }
 
 func explainPolicy(out *term.Writer, p *inspect.PortInspection) {

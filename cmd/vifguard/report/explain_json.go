@@ -19,7 +19,9 @@ type Explanation struct {
 	Mode         string            `json:"mode"`    // trusted, off, checked or blocked
 	Verdict      string            `json:"verdict"` // in words
 	InForce      bool              `json:"in_force"`
-	State        string            `json:"state,omitempty"` // as the agent reported it
+	State        string            `json:"state,omitempty"` // as in status
+	Error        string            `json:"error,omitempty"` // of state exposed: by what
+	Findings     []Finding         `json:"findings,omitempty"`
 	SwitchError  string            `json:"switch_error,omitempty"`
 	Policy       PolicyParts       `json:"-"` // written among the other fields
 	Quarantined  bool              `json:"quarantined"`
@@ -136,7 +138,13 @@ func NewExplanation(in *inspect.Inspection, p *inspect.PortInspection) Explanati
 	e := emptyExplanation(in.Bridge, p.Row)
 	policy := &p.Policy
 	e.Guarded, e.Mode, e.Verdict = true, modeNames[policy.Mode], strings.ReplaceAll(Verdict(policy), "\n", " ")
-	e.InForce, e.State = p.InForce, p.Row.ExternalIDs[model.KeyStatusState]
+	state, why := in.State(p)
+	if e.InForce, e.State = p.InForce, string(state); state == model.StateExposed {
+		e.Error = why
+	}
+	if in.Judged {
+		e.Findings = NewFindings(in.Concerning(p))
+	}
 	if in.Switch != nil {
 		e.SwitchError = in.Switch.Error()
 	}

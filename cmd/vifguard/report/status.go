@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
+	"github.com/vifguard/vifguard/controller/exposure"
 	"github.com/vifguard/vifguard/controller/inspect"
 	"github.com/vifguard/vifguard/model"
 )
@@ -16,7 +17,7 @@ type Status struct {
 	Bridge     string            `json:"bridge"`
 	Port       string            `json:"port"`
 	VM         string            `json:"vm,omitempty"`
-	State      string            `json:"state"` // as the agent reported it; "unknown" when it never did
+	State      string            `json:"state"` // as the agent reported it, but "exposed" if that was found; "unknown" when it never reported
 	InForce    bool              `json:"in_force"`
 	Checks     string            `json:"checks"`
 	ChecksFrom string            `json:"checks_from"`
@@ -28,23 +29,30 @@ type Status struct {
 	Error      string            `json:"error,omitempty"`
 
 	Quarantine string `json:"quarantine,omitempty"` // the last one, as the agent reported it
+
+	Findings []Finding `json:"findings,omitempty"` // that concern it, where the command has judged by itself
 }
 
 // NewStatus says of an inspected port what status says of a VIF.
 func NewStatus(in *inspect.Inspection, p *inspect.PortInspection) Status {
 	s := Status{
 		Bridge: in.Bridge.Name, Port: p.Row.Name, VM: p.Row.VMID(),
-		State: p.Row.ExternalIDs[model.KeyStatusState], InForce: p.InForce,
-		Checks: p.Policy.Checks.String(), ChecksFrom: p.Policy.Origins.Mode,
+		InForce: p.InForce,
+		Checks:  p.Policy.Checks.String(), ChecksFrom: p.Policy.Origins.Mode,
 		Action: p.Policy.Action.String(), ActionFrom: orDefault(p.Policy.Origins.Of(model.KeyAction)),
 		Addresses: addresses(&p.Policy), Drops: map[string]uint64{},
 		Error: p.Policy.Problems.String(), Quarantine: p.Row.ExternalIDs[model.KeyStatusFlood],
 	}
-	if s.State == "" {
+	state, why := in.State(p)
+	if s.State = string(state); state == "" {
 		s.State = "unknown"
 	}
-	if reported := p.Row.ExternalIDs[model.KeyStatusError]; s.Error == "" {
-		s.Error = reported // what the agent alone knows, such as a flow that the switch refused
+	// The agent alone knows of some errors, such as a flow that the switch refused.
+	if s.Error == "" || state == model.StateExposed || len(in.Findings) > 0 && state == "" {
+		s.Error = why
+	}
+	if in.Judged {
+		s.Findings = NewFindings(in.Concerning(p))
 	}
 	if p.Policy.MAC != (model.MAC{}) {
 		s.MAC = p.Policy.MAC.String()
@@ -76,6 +84,18 @@ func Notes(in *inspect.Inspection) (notes []string) {
 	}
 	if text := in.Config.Problems.String(); text != "" {
 		notes = append(notes, fmt.Sprintf("bridge %s: %s", in.Bridge.Name, text))
+	}
+	return notes
+}
+
+// FindingNotes says what was found about a bridge, a line each.
+func FindingNotes(in *inspect.Inspection) (notes []string) {
+	for i := range in.Findings {
+		note := fmt.Sprintf("bridge %s: %s", in.Bridge.Name, in.Findings[i].Words())
+		if last := in.Bridge.ExternalIDs[model.KeyUnguarded]; last != "" && in.Findings[i].Kind == exposure.FailMode {
+			note += "; last time that took " + last
+		}
+		notes = append(notes, note)
 	}
 	return notes
 }
@@ -119,12 +139,31 @@ func PrintStatuses(out *term.Writer, list []Status, rates map[string]string) {
 		})...)
 	}
 	t.Write(out)
-	for _, s := range list {
-		if utf8.RuneCountInString(s.Error) <= t.Width("ERROR") {
-			continue
+	for _, e := range errorsOf(list) {
+		if utf8.RuneCountInString(e.text) > t.Width("ERROR") {
+			out.Paragraph(term.Red, someOf(e.ports)+": "+e.text, "  ")
 		}
-		out.Paragraph(term.Red, s.Port+": "+s.Error, "  ")
 	}
+}
+
+// sharedError is an error and the ports that have it.
+type sharedError struct {
+	text  string
+	ports []string
+}
+
+// errorsOf returns the errors of VIFs, each once.
+func errorsOf(list []Status) (all []*sharedError) {
+	known := make(map[string]*sharedError)
+	for _, s := range list {
+		e := known[s.Error]
+		if e == nil {
+			e = &sharedError{text: s.Error}
+			known[s.Error], all = e, append(all, e)
+		}
+		e.ports = append(e.ports, s.Port)
+	}
+	return all
 }
 
 // stateStyle sets off the state and the error.
@@ -138,7 +177,7 @@ func stateStyle(heading, cell string) term.Style {
 	switch model.State(cell) {
 	case model.StateEnforced:
 		return term.Green
-	case model.StateBlocked, model.StateQuarantined:
+	case model.StateBlocked, model.StateQuarantined, model.StateExposed:
 		return term.Red
 	case model.StateOff:
 		return term.Plain

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/vifguard/vifguard/cmd/vifguard/term"
+	"github.com/vifguard/vifguard/controller/exposure"
 	"github.com/vifguard/vifguard/controller/inspect"
 )
 
@@ -20,17 +21,20 @@ type Verification struct {
 	Flows       int          `json:"flows"`           // that OVSDB asks for
 	Error       string       `json:"error,omitempty"` // why the switch couldn't be read
 	Differences []Difference `json:"differences"`
+	Notices     []Finding    `json:"notices"` // worth knowing, and no differences
 }
 
 // Difference is one thing in which a switch, or what is reported of it, differs.
 type Difference struct {
-	Kind   string `json:"kind"` // missing, changed, unexpected, foreign, fragments, status or unusable
+	Kind   string `json:"kind"` // missing, changed, unexpected, foreign, exposed, fragments, status or unusable
 	Port   string `json:"port,omitempty"`
 	VM     string `json:"vm,omitempty"`
 	Reason string `json:"reason,omitempty"` // the drop reason that the flow counts
 	Why    string `json:"why"`
 	Want   string `json:"want,omitempty"` // what OVSDB asks for
 	Have   string `json:"have,omitempty"` // what there is
+
+	Finding *Finding `json:"finding,omitempty"` // of kind exposed
 }
 
 // NewDifference says what a difference is.
@@ -38,6 +42,9 @@ func NewDifference(d *inspect.Difference) Difference {
 	r := Difference{Kind: string(d.Kind), Reason: d.Reason.String(), Why: d.Why, Want: d.Want, Have: d.Have}
 	if d.Port != nil {
 		r.Port, r.VM = d.Port.Name, d.Port.VMID()
+	}
+	if d.Finding != nil {
+		r.Finding = &NewFindings([]exposure.Finding{*d.Finding})[0]
 	}
 	return r
 }
@@ -58,7 +65,8 @@ func (r *Verification) Print(out *term.Writer, all bool) {
 	case len(r.Differences) == 0:
 		out.Printf("%s: ", r.Bridge)
 		out.Styled(term.Green, "agrees")
-		out.Printf(", %d flows as OVSDB asks for, and nothing in their way\n", r.Flows)
+		out.Printf(", %d flows as OVSDB asks for, and nothing decides beside them\n", r.Flows)
+		r.printNotices(out)
 		return
 	}
 	out.Printf("%s: ", r.Bridge)
@@ -69,10 +77,17 @@ func (r *Verification) Print(out *term.Writer, all bool) {
 		list = r.digest(out)
 	}
 	for _, d := range list {
-		d.print(out)
+		d.print(out, r.Bridge)
 	}
 	if n := len(r.Differences) - len(list); n > 0 {
 		out.Printf("  and %d more (--all shows them)\n", n)
+	}
+	r.printNotices(out)
+}
+
+func (r *Verification) printNotices(out *term.Writer) {
+	for i := range r.Notices {
+		r.Notices[i].Print(out, r.Bridge)
 	}
 }
 
@@ -103,7 +118,11 @@ func (r *Verification) summary() string {
 	return strings.Join(kinds, ", ")
 }
 
-func (d *Difference) print(out *term.Writer) {
+func (d *Difference) print(out *term.Writer, bridge string) {
+	if d.Finding != nil {
+		d.Finding.Print(out, bridge)
+		return
+	}
 	out.Printf("  %s: %s\n", d.Kind, d.headline())
 	if d.Want != "" {
 		out.Printf("    - %s\n", d.Want)

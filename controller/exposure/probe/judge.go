@@ -13,6 +13,13 @@ import (
 // is for commands: an agent has most of it at hand. A bridge that isn't guarded, or whose
 // metadata can't be used, has no findings.
 func Judge(ctx context.Context, h *model.Host, b *model.Bridge, runDir string) []exposure.Finding {
+	foreign, err := foreign(ctx, openflow.ManagementSocket(runDir, b.Name))
+	return (&Reader{RunDir: runDir, Bridge: b.Name}).Judge(ctx, h, b, foreign, err)
+}
+
+// Judge is the function [Judge] for who has read the flows of the bridge that aren't
+// vifguard's, or knows why they can't be read, and judges again and again.
+func (r *Reader) Judge(ctx context.Context, h *model.Host, b *model.Bridge, foreign []flows.Entry, foreignErr error) []exposure.Finding {
 	config := model.ResolveBridge(b)
 	if !config.Guarded || !config.Usable {
 		return nil
@@ -22,14 +29,12 @@ func Judge(ctx context.Context, h *model.Host, b *model.Bridge, runDir string) [
 		p := model.Resolve(&config, h.Profiles, row)
 		policies[i] = &p
 	}
-	in := &exposure.Input{
+	return exposure.Judge(&exposure.Input{
 		Host: h, Bridge: b, VIFs: exposure.VIFs(b.Interfaces, policies),
-		Stages: flows.Pipeline{First: config.FirstTable, Exit: config.ExitTable},
-		Hidden: Hidden(ctx, runDir, b.Name),
-	}
-	in.Foreign, in.FlowsErr = foreign(ctx, openflow.ManagementSocket(runDir, b.Name))
-	in.Addresses, _ = Addresses() // unknown is what it is judged as
-	return exposure.Judge(in)
+		Stages:  flows.Pipeline{First: config.FirstTable, Exit: config.ExitTable},
+		Foreign: foreign, FlowsErr: foreignErr,
+		Hidden: r.Read(ctx, h, b), Addresses: r.Addresses(h),
+	})
 }
 
 // foreign returns the flows of a bridge that aren't vifguard's.
@@ -43,11 +48,5 @@ func foreign(ctx context.Context, socket string) ([]flows.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []flows.Entry
-	for i := range all {
-		if _, _, own := flows.SplitCookie(all[i].Cookie); !own {
-			list = append(list, all[i].Entry)
-		}
-	}
-	return list, nil
+	return openflow.Foreign(all), nil
 }
