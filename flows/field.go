@@ -78,6 +78,7 @@ func (m *Match) AppendFields(list []Field) []Field {
 		afterType++ // the first field is the ethertype, which comes before the VLAN
 	}
 	switch m.VLAN {
+	case AnyVLAN:
 	case Tagged:
 		fs = slices.Insert(fs, afterType, Field{ID: FieldVLAN, Value: be16(vlanPresent), Mask: be16(vlanPresent)})
 	case PriorityTagged:
@@ -215,6 +216,7 @@ func (fs *fieldList) addPrefix(id FieldID, p netip.Prefix) {
 
 func (fs *fieldList) addFragment(f Fragment) {
 	switch f {
+	case AnyFragment:
 	case FirstFragment:
 		fs.add8(FieldIPFrag, fragAny)
 	case NotLater:

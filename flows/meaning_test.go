@@ -125,8 +125,9 @@ func (p *pipeline) run(inPort uint32, frame []byte) (o outcome, err error) {
 		case flows.Leave:
 			o.passes = true
 			return o, nil
+		case flows.Goto, flows.Again:
+			s = r.Actions.Stage
 		}
-		s = r.Actions.Stage
 	}
 }
 

@@ -142,8 +142,9 @@ func (f Field) value() string {
 			return fmt.Sprintf("0x%x/0x%x", number(f.Value), number(f.Mask))
 		}
 		return fmt.Sprintf("0x%x", number(f.Value))
+	default:
+		return strconv.FormatUint(number(f.Value), 10)
 	}
-	return strconv.FormatUint(number(f.Value), 10)
 }
 
 func addressText(f Field) string {

@@ -17,11 +17,8 @@ func (in *Inspection) Judge(ctx context.Context, h *model.Host, hidden *probe.Re
 // Exposure returns the exposed finding that a port's state is owed to, or nil: one that
 // concerns it, if anything of it is dropped at all.
 func (in *Inspection) Exposure(p *PortInspection) *exposure.Finding {
-	switch model.StateOf(&p.Policy) {
-	case model.StateEnforced, model.StateBlocked:
-		if p.IsVIF() {
-			return exposure.Of(in.Findings, p.Row.Name)
-		}
+	if s := model.StateOf(&p.Policy); p.IsVIF() && (s == model.StateEnforced || s == model.StateBlocked) {
+		return exposure.Of(in.Findings, p.Row.Name)
 	}
 	return nil
 }

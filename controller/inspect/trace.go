@@ -137,7 +137,7 @@ const stpPackets = "consists of STP packets"
 // ignoresBPDUs reports whether BPDUs of a port end there: as long as a bridge speaks either
 // protocol, none comes to the tables.
 func ignoresBPDUs(b *model.Bridge, port *model.Interface) bool {
-	return !(b.Facts.STP && !port.Facts.NoSTP()) && !(b.Facts.RSTP && !port.Facts.NoRSTP())
+	return (!b.Facts.STP || port.Facts.NoSTP()) && (!b.Facts.RSTP || port.Facts.NoRSTP())
 }
 
 // stageOf returns the stage that a flow is in: hidden flows are in none.

@@ -87,8 +87,10 @@ func (f Frame) limited(why string, verdicts Verdicts) Frame {
 	return f
 }
 
-// limitedInUserspace adds a limit of the userspace datapath.
-func (f Frame) limitedInUserspace(why string, verdicts Verdicts) Frame {
+// limitedInUserspace adds the limit of the userspace datapath: what is behind the end of a
+// packet isn't measured.
+func (f Frame) limitedInUserspace(verdicts Verdicts) Frame {
+	const why = "the userspace datapath measures the packet, and reads nothing behind it. Receivers don't either"
 	f.Limit = &Limit{Why: why, Verdicts: verdicts, Userspace: true}
 	return f
 }

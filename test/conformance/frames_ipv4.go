@@ -15,7 +15,7 @@ func ipv4Frames() []Frame {
 		return func(v *VIF) []byte { return v.udp4(netip.MustParseAddr(s)) }
 	}
 	own := func(v *VIF) []byte { return v.udp4(v.V4.Own) }
-	foreign := fromIP(IP).in(Pass, "any")
+	foreign := fromIP().in(Pass, "any")
 	pairs := foreign.in(Pass, "pairs")
 	frag := func(src func(v *VIF) netip.Addr, offset uint16, more bool) func(v *VIF) []byte {
 		return func(v *VIF) []byte {
@@ -59,18 +59,18 @@ func ipv4Frames() []Frame {
 		row("link-local source", "RFC 3927", fixed("169.254.1.1"), foreign),
 		row("broadcast source", "RFC 1122 section 3.2.1.3", fixed("255.255.255.255"), foreign),
 		row("multicast source", "RFC 1122 section 3.2.1.3", fixed("224.0.0.1"), foreign),
-		row("source 0.0.0.0, UDP", "RFC 1122 section 3.2.1.3", from(unset), fromIP(IP)),
-		row("source 0.0.0.0, ping", "RFC 1122 section 3.2.1.3", func(v *VIF) []byte { return lab.PingFrame(v.Peer, v.MAC, any4, v.V4.Peer) }, fromIP(IP)),
+		row("source 0.0.0.0, UDP", "RFC 1122 section 3.2.1.3", from(unset), fromIP()),
+		row("source 0.0.0.0, ping", "RFC 1122 section 3.2.1.3", func(v *VIF) []byte { return lab.PingFrame(v.Peer, v.MAC, any4, v.V4.Peer) }, fromIP()),
 
 		row("own source, first fragment", "RFC 791", frag(ownAddr, 0, true), pass()),
 		row("own source, middle fragment", "RFC 791", frag(ownAddr, 2, true), pass()),
 		row("own source, last fragment", "RFC 791", frag(ownAddr, 4, false), pass()),
 		row("foreign source, first fragment", "fragment attack", frag(foreignAddr, 0, true), foreign),
 		row("foreign source, last fragment", "fragment attack", frag(foreignAddr, 4, false), foreign),
-		row("source 0.0.0.0, last fragment", "fragment attack", frag(unset, 4, false), fromIP(IP)),
+		row("source 0.0.0.0, last fragment", "fragment attack", frag(unset, 4, false), fromIP()),
 		row("source 0.0.0.0, last fragment to everybody", "fragment attack", func(v *VIF) []byte {
 			return v.fragment4(any4, broadcast4, 4, false, payload)
-		}, fromIP(IP)),
+		}, fromIP()),
 
 		row("header length 4 words", "the switch sees protocol 0 and source 0.0.0.0", func(v *VIF) []byte { return with(own(v), 0, 0x4400) }, fromARP(Malformed)),
 		row("header length 0", "the switch sees protocol 0 and source 0.0.0.0", func(v *VIF) []byte { return with(own(v), 0, 0x4000) }, fromARP(Malformed)),
@@ -113,9 +113,9 @@ func igmpFrames() []Frame {
 	return []Frame{
 		row("IGMPv3 report", "RFC 3376", message(own, routers, v3...), pass()),
 		row("IGMPv3 report from 0.0.0.0", source, message(unset, routers, v3...), pass()),
-		row("IGMPv3 report from a foreign address", source, message(foreign, routers, v3...), fromIP(IP).in(Pass, "any")),
-		row("IGMPv3 report from 0.0.0.0 to all hosts", source, message(unset, allHosts4, v3...), fromIP(IP)),
-		row("IGMPv3 report from 0.0.0.0 to a station", source, func(v *VIF) []byte { return message(unset, v.V4.Peer, v3...)(v) }, fromIP(IP)),
+		row("IGMPv3 report from a foreign address", source, message(foreign, routers, v3...), fromIP().in(Pass, "any")),
+		row("IGMPv3 report from 0.0.0.0 to all hosts", source, message(unset, allHosts4, v3...), fromIP()),
+		row("IGMPv3 report from 0.0.0.0 to a station", source, func(v *VIF) []byte { return message(unset, v.V4.Peer, v3...)(v) }, fromIP()),
 		row("IGMPv3 report from 0.0.0.0 with a pair's MAC", source, func(v *VIF) []byte {
 			packet := lab.IPv4{Src: any4, Dst: routers, Protocol: protoIGMP, TTL: 1}.Packet(v3)
 			return lab.IPFrame(lab.GroupMAC(routers), v.Other, packet)
@@ -126,10 +126,10 @@ func igmpFrames() []Frame {
 		}, drop(MAC)),
 		row("UDP from 0.0.0.0 to the group of reports", source, func(v *VIF) []byte {
 			return v.ports(v.MAC, any4, someoneElse, routers, 9)
-		}, fromIP(IP)),
-		row("IGMPv2 report from 0.0.0.0", "RFC 2236: to the group itself", message(unset, netip.MustParseAddr("239.1.2.3"), 0x16, 0, 0, 0, 239, 1, 2, 3), fromIP(IP)),
-		row("IGMP query from 0.0.0.0", "querier election", message(unset, allHosts4, 0x11, 100, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0), fromIP(IP)),
-		row("IGMP query from 0.0.0.0 to the group of reports", "querier election", message(unset, routers, 0x11, 100, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0), fromIP(IP)).
+		}, fromIP()),
+		row("IGMPv2 report from 0.0.0.0", "RFC 2236: to the group itself", message(unset, netip.MustParseAddr("239.1.2.3"), 0x16, 0, 0, 0, 239, 1, 2, 3), fromIP()),
+		row("IGMP query from 0.0.0.0", "querier election", message(unset, allHosts4, 0x11, 100, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0), fromIP()),
+		row("IGMP query from 0.0.0.0 to the group of reports", "querier election", message(unset, routers, 0x11, 100, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0), fromIP()).
 			limited(unseen, pass()),
 	}
 }

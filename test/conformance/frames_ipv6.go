@@ -16,7 +16,7 @@ func ipv6Frames() []Frame {
 		return func(v *VIF) []byte { return v.udp6(netip.MustParseAddr(s)) }
 	}
 	own := func(v *VIF) []byte { return v.udp6(v.V6.Own) }
-	foreign := fromIP(IP).in(Pass, "any")
+	foreign := fromIP().in(Pass, "any")
 	pairs := foreign.in(Pass, "pairs")
 	// chain is a datagram behind extension headers.
 	chain := func(src func(v *VIF) netip.Addr, headers func(v *VIF) []header) func(v *VIF) []byte {
@@ -62,8 +62,8 @@ func ipv6Frames() []Frame {
 		row("loopback source", "RFC 4291 section 2.5.3", fixed("::1"), foreign.in(Pass, "zero")),
 		row("IPv4-mapped source", "RFC 4942 section 2.2", fixed("::ffff:198.18.0.10"), foreign.in(Pass, "zero")),
 		row("multicast source", "RFC 4291 section 2.7", fixed("ff02::1"), foreign),
-		row("source ::, UDP", "RFC 4291 section 2.5.2", from(unset), fromIP(IP)),
-		row("source ::, ping", "RFC 4291 section 2.5.2", func(v *VIF) []byte { return lab.PingFrame(v.Peer, v.MAC, any6, v.V6.Peer) }, fromIP(IP)),
+		row("source ::, UDP", "RFC 4291 section 2.5.2", from(unset), fromIP()),
+		row("source ::, ping", "RFC 4291 section 2.5.2", func(v *VIF) []byte { return lab.PingFrame(v.Peer, v.MAC, any6, v.V6.Peer) }, fromIP()),
 
 		row("behind hop-by-hop options", "RFC 8200", chain(ownAddr, list(hopByHop())), pass()),
 		row("behind destination options", "RFC 8200", chain(ownAddr, list(destOpts())), pass()),
@@ -78,7 +78,7 @@ func ipv6Frames() []Frame {
 		row("later fragment", "RFC 8200", chain(ownAddr, list(fragment(10, false))), pass()),
 		row("first fragment, foreign source", "fragment attack", chain(foreignAddr, list(fragment(0, true))), foreign),
 		row("later fragment, foreign source", "fragment attack", chain(foreignAddr, list(fragment(10, true))), foreign),
-		row("later fragment, source ::", "fragment attack", chain(unset, list(fragment(10, false))), fromIP(IP)),
+		row("later fragment, source ::", "fragment attack", chain(unset, list(fragment(10, false))), fromIP()),
 
 		row("DHCPv6 advertise behind hop-by-hop options", "RFC 7610", dhcp(list(hopByHop())), server),
 		row("DHCPv6 advertise behind destination options", "RFC 7610", dhcp(list(destOpts(), destOpts())), server),
@@ -134,17 +134,17 @@ func mldFrames() []Frame {
 		row("MLDv2 report from :: without router alert", "RFC 3810",
 			func(v *VIF) []byte { return report(v, any6, mldRouters, lab.ICMPv6MLDv2Report) }, pass()),
 		row("report from :: beyond the link", "RFC 3590",
-			func(v *VIF) []byte { return report(v, any6, group, lab.ICMPv6MLDv1Report) }, fromIP(IP)),
+			func(v *VIF) []byte { return report(v, any6, group, lab.ICMPv6MLDv1Report) }, fromIP()),
 		row("report from :: to a station", "RFC 3590",
-			func(v *VIF) []byte { return report(v, any6, v.V6.Peer, lab.ICMPv6MLDv2Report) }, fromIP(IP)),
+			func(v *VIF) []byte { return report(v, any6, v.V6.Peer, lab.ICMPv6MLDv2Report) }, fromIP()),
 		row("report from a foreign address", "RFC 3810",
-			func(v *VIF) []byte { return report(v, v.ForeignLinkLocal(), mldRouters, lab.ICMPv6MLDv2Report) }, fromIP(IP).in(Pass, "any")),
+			func(v *VIF) []byte { return report(v, v.ForeignLinkLocal(), mldRouters, lab.ICMPv6MLDv2Report) }, fromIP().in(Pass, "any")),
 		row("done", "RFC 2710",
 			func(v *VIF) []byte { return report(v, v.LinkLocal(), lab.AllRouters, icmpv6Done) }, pass()),
 		row("done from ::", "RFC 3590",
-			func(v *VIF) []byte { return report(v, any6, lab.AllRouters, icmpv6Done) }, fromIP(IP)),
+			func(v *VIF) []byte { return report(v, any6, lab.AllRouters, icmpv6Done) }, fromIP()),
 		row("query from ::", "querier election",
-			func(v *VIF) []byte { return report(v, any6, lab.AllNodes, icmpv6Query) }, fromIP(IP)),
+			func(v *VIF) []byte { return report(v, any6, lab.AllNodes, icmpv6Query) }, fromIP()),
 	}
 }
 

@@ -144,7 +144,7 @@ func naFrames() []Frame {
 
 // routerFrames are router solicitations, advertisements and redirects.
 func routerFrames() []Frame {
-	foreign := fromIP(IP).in(Pass, "any")
+	foreign := fromIP().in(Pass, "any")
 	router := fromARP(Router).in(Pass, "router")
 	elsewhere := fromARP(Router).in(IP, "router") // passes the guard, not the source check
 	message := func(typ uint8, dst netip.Addr, change func(v *VIF, m *nd)) func(v *VIF) []byte {
@@ -179,8 +179,8 @@ func routerFrames() []Frame {
 		row("RS with its option", "RFC 4861", rs(func(v *VIF, m *nd) { m.body = append(m.body, lab.SourceLL(v.MAC)...) }), pass()),
 		row("RS from ::", "RFC 4861 section 4.1", rs(func(_ *VIF, m *nd) { m.src = any6 }), pass()),
 		row("RS from the own address", "RFC 4861", rs(func(v *VIF, m *nd) { m.src = v.V6.Own }), pass()),
-		row("RS from :: to all nodes", "RFC 4861 section 4.1", rs(func(_ *VIF, m *nd) { m.src, m.dst = any6, lab.AllNodes }), fromIP(IP)),
-		row("RS from :: to a station", "RFC 4861 section 4.1", rs(func(v *VIF, m *nd) { m.src, m.dst = any6, v.V6.Peer }), fromIP(IP)),
+		row("RS from :: to all nodes", "RFC 4861 section 4.1", rs(func(_ *VIF, m *nd) { m.src, m.dst = any6, lab.AllNodes }), fromIP()),
+		row("RS from :: to a station", "RFC 4861 section 4.1", rs(func(v *VIF, m *nd) { m.src, m.dst = any6, v.V6.Peer }), fromIP()),
 		row("RS from a foreign address", "CVE-2015-8914", rs(func(v *VIF, m *nd) { m.src = v.ForeignLinkLocal() }), foreign),
 		row("RS with a foreign option", "ND poisoning", rs(func(v *VIF, m *nd) { m.body = append(m.body, lab.SourceLL(v.Foreign)...) }), drop(MAC)).
 			limited(unseen, pass()),

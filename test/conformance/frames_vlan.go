@@ -51,7 +51,7 @@ func vlanFrames() []Frame {
 		row("foreign MAC in a priority tag", cert1, tagged(func(v *VIF) []byte { return v.udp(v.Foreign, v.V4.Own, v.V4.Peer) }, vid(0)), inside(drop(MAC))),
 		row("ARP for a foreign address in a priority tag", cert1, tagged(foreignARP, vid(0)), inside(fromARP(ARP))),
 		row("ARP with a foreign sender MAC in a priority tag", cert1, tagged(poisonARP, vid(0)), inside(drop(MAC))),
-		row("foreign IPv4 source in a priority tag", cert1, tagged(foreignIP, vid(0)), inside(fromIP(IP))),
+		row("foreign IPv4 source in a priority tag", cert1, tagged(foreignIP, vid(0)), inside(fromIP())),
 		row("RA in a priority tag", cert1, tagged(ra, vid(0)), inside(fromARP(Router))),
 		row("DHCP offer in a priority tag", cert1, tagged(offer, vid(0)), inside(fromARP(DHCPServer))),
 		row("NS with a foreign option in a priority tag", cert1,
@@ -109,7 +109,7 @@ func llcFrames() []Frame {
 	ra := func(v *VIF) []byte {
 		return v.frame(nd{eth: v.MAC, src: v.LinkLocal(), dst: lab.AllNodes, typ: lab.ICMPv6RA, body: raBody(v)})
 	}
-	foreign := fromIP(IP).in(Pass, "any")
+	foreign := fromIP().in(Pass, "any")
 	const cert1, cert3 = "CVE-2021-27853", "CVE-2021-27861"
 	return []Frame{
 		row("SNAP, own IPv4 source", "RFC 1042", snap(func(v *VIF) []byte { return v.udp4(v.V4.Own) }), pass()),

@@ -132,7 +132,7 @@ func vrrpFrames() []Frame {
 			return v.na(v.MAC, v.V6.Virtual, v.V6.Own, lab.TargetLL(v.MAC))
 		}, fromARP(ND)),
 		row("data from the own MAC and the virtual IPv6 address", "not a VRRP shape",
-			func(v *VIF) []byte { return v.udp6(v.V6.Virtual) }, fromIP(IP).in(Pass, "any")),
+			func(v *VIF) []byte { return v.udp6(v.V6.Virtual) }, fromIP().in(Pass, "any")),
 		row("NA: the own MAC claims the virtual address", "not a VRRP shape", func(v *VIF) []byte {
 			return v.na(v.MAC, v.LinkLocal(), v.V6.Virtual, lab.TargetLL(v.MAC))
 		}, fromARP(ND)),

@@ -75,7 +75,7 @@ func guard(tb testing.TB, keys map[string]keysOfPort) *guarded {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(g.conn.Close)
-	g.injection.start(tb)
+	g.start(tb)
 	if _, err := g.drops(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}

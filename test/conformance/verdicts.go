@@ -43,7 +43,7 @@ func drop(reason string) Verdicts { return each(reason, reason, reason) }
 func fromARP(reason string) Verdicts { return each(Pass, reason, reason) }
 
 // fromIP drops a frame when IP sources are checked.
-func fromIP(reason string) Verdicts { return each(Pass, Pass, reason) }
+func fromIP() Verdicts { return each(Pass, Pass, IP) }
 
 // unreadable is the verdict on a frame in which a neighbour solicitation or
 // advertisement may hide: its sender MAC can't be seen, nor can its claim.

@@ -32,7 +32,7 @@ func TestWire(t *testing.T) {
 				want = f.SeenByKernel(&p)
 			}
 			switch got := o.verdict(p.Observe); {
-			case got == want && !(g.inKernel && refused(frame)):
+			case got == want && (!g.inKernel || !refused(frame)):
 			case g.inKernel && allowedInKernel(frame, want, p.Observe, o):
 				differing++
 			default:

@@ -144,6 +144,7 @@ func verdictStyle(v advice.Verdict) term.Style {
 		return term.Red
 	case advice.Decide, advice.Allow, advice.Unknown:
 		return term.Yellow
+	case advice.Harmless, advice.Settled:
 	}
 	return term.Plain
 }

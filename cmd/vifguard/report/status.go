@@ -181,6 +181,7 @@ func stateStyle(heading, cell string) term.Style {
 		return term.Red
 	case model.StateOff:
 		return term.Plain
+	case model.StateObserved, model.StatePending:
 	}
 	return term.Yellow
 }

@@ -81,8 +81,9 @@ func (t *top) shown() []row {
 			return cmp.Or(total, name)
 		case byName:
 			return name
+		default: // byRate
+			return cmp.Or(rate, total, name)
 		}
-		return cmp.Or(rate, total, name)
 	})
 	return list
 }

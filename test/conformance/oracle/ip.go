@@ -128,7 +128,7 @@ func (j *judgment) readable() bool {
 	}
 	// A first fragment without a next header looks to the kernel like one whose headers
 	// can't be read. There would be nothing to fragment.
-	return !(ip.isICMPv6() && ip.icmpType() == 0) && !(ip.upper == 59 && ip.fragment && !ip.later)
+	return (!ip.isICMPv6() || ip.icmpType() != 0) && (ip.upper != 59 || !ip.fragment || ip.later)
 }
 
 // router reports whether this is a message by which a router says where to send.
