@@ -252,10 +252,16 @@ table_id=254, duration=0s, n_packets=0, n_bytes=0, priority=2,recirc_id=0,action
 `
 
 func TestParseHidden(t *testing.T) {
-	got, err := exposure.ParseHidden(dump)
 	want := []exposure.HiddenEntry{{Priority: 180008, Text: "tcp,nw_src=10.0.0.9,tp_src=6640,actions=NORMAL"}, {Priority: 15790320, Text: "actions=NORMAL"}}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("%v, -want +got:\n%s", err, diff)
+	for version, text := range map[string]string{
+		"3.1":                   dump,
+		"3.5":                   strings.ReplaceAll(dump, "duration=", "cookie=0x7667008a6fc70b46, duration="), // with or without the table first
+		"3.5, the cookie first": strings.ReplaceAll(strings.ReplaceAll("\n"+dump, "\ntable_id", "\ncookie=0x1, table_id"), "\nduration", "\ncookie=0x0, duration"),
+	} {
+		got, err := exposure.ParseHidden(text)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v, -want +got:\n%s", version, err, diff)
+		}
 	}
 	for _, bad := range []string{
 		"", "\n\n", "no such bridge", "ok", "duration=0s, n_packets=0, n_bytes=0", "priority=180008,actions=NORMAL",

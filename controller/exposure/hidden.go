@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,11 +49,11 @@ func ParseHidden(dump string) (list []HiddenEntry, err error) {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		h, ok := parseLine(line)
+		h, table, ok := parseLine(line)
 		if !ok {
 			return nil, fmt.Errorf("unknown line in the answer to bridge/dump-flows: %.60q", line)
 		}
-		known = known || strings.HasPrefix(line, ownTable) && strings.Contains(line, " priority=")
+		known = known || table == ownTable && strings.Contains(line, " priority=")
 		if h.Priority > maxVisible {
 			list = append(list, h)
 		}
@@ -63,33 +64,43 @@ func ParseHidden(dump string) (list []HiddenEntry, err error) {
 	return list, nil
 }
 
-// ownTable starts the lines of flows that Open vSwitch keeps for itself.
-const ownTable = "table_id=254, "
+// ownTable is the table of flows that Open vSwitch keeps for itself.
+const ownTable = "254"
 
-// statistics start a line of the dump, in this order.
-var statistics = []string{"table_id=", "duration=", "n_packets=", "n_bytes="}
+// statistics are what a line of the dump can start with, in any order: Open vSwitch 3.5 adds
+// the cookie, and none names table 0. All but the first two must be there.
+var statistics = [...]string{"cookie", "table_id", "duration", "n_packets", "n_bytes"}
 
-func parseLine(line string) (h HiddenEntry, ok bool) {
-	for i, name := range statistics {
-		value, found := strings.CutPrefix(line, name)
-		_, rest, more := strings.Cut(value, ", ")
-		if found && more {
-			line = rest
-		} else if i > 0 { // table 0 isn't named
-			return h, false
+func parseLine(line string) (h HiddenEntry, table string, ok bool) {
+	var found [len(statistics)]bool
+	for {
+		word, rest, more := strings.Cut(line, ", ")
+		name, value, _ := strings.Cut(word, "=")
+		n := slices.Index(statistics[:], name)
+		if n < 0 || !more {
+			break
 		}
+		if found[n] {
+			return h, "", false
+		}
+		if found[n], line = true, rest; name == "table_id" {
+			table = value
+		}
+	}
+	if slices.Contains(found[2:], false) {
+		return h, "", false
 	}
 	h.Priority, h.Text = defaultPriority, line
 	if rest, found := strings.CutPrefix(line, "priority="); found {
 		number, text, _ := strings.Cut(rest, ",")
 		priority, err := strconv.ParseUint(number, 10, 64)
 		if err != nil {
-			return h, false
+			return h, table, false
 		}
 		h.Priority, h.Text = priority, text
 	}
-	match, _, found := strings.Cut(","+h.Text, ",actions=")
-	return h, found && !strings.Contains(match, "priority=") // of which there is one, and first
+	match, _, acts := strings.Cut(","+h.Text, ",actions=")
+	return h, table, acts && !strings.Contains(match, "priority=") // of which there is one, and first
 }
 
 // hidden judges the hidden flows: by what was read, and by what OVSDB says of those that
