@@ -124,7 +124,11 @@ var agentFaults = []fault{
 		promise: "it needs no capability",
 		prepare: func(s *scene) {
 			const nobody = 65534
-			for path, mode := range map[string]os.FileMode{s.Dir: 0o750, filepath.Join(s.Dir, "db.sock"): 0o770, s.Mgmt(bridge): 0o770} {
+			modes := map[string]os.FileMode{s.Dir: 0o750, filepath.Join(s.Dir, "db.sock"): 0o770, s.Mgmt(bridge): 0o770}
+			for _, path := range s.control() {
+				modes[path] = 0o770
+			}
+			for path, mode := range modes {
 				if err := errors.Join(os.Chown(path, 0, nobody), os.Chmod(path, mode)); err != nil {
 					s.t.Fatal(err)
 				}
@@ -199,11 +203,27 @@ type cutter struct {
 	conns []net.Conn
 }
 
+// control are the files by which ovs-appctl reaches ovs-vswitchd.
+func (s *scene) control() []string {
+	s.t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.Dir, "ovs-vswitchd.*"))
+	if err != nil || len(files) != 2 {
+		s.t.Fatalf("want a pid file and a socket, got %v, %v", files, err)
+	}
+	return files
+}
+
 func newCutter(s *scene) *cutter {
 	s.t.Helper()
 	c := &cutter{dir: filepath.Join(s.Dir, "cut"), left: -1}
 	if err := os.Mkdir(c.dir, 0o755); err != nil {
 		s.t.Fatal(err)
+	}
+	// What isn't to be cut is there as well.
+	for _, path := range s.control() {
+		if err := os.Symlink(path, filepath.Join(c.dir, filepath.Base(path))); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 	var err error
 	if c.listener, err = net.Listen("unix", filepath.Join(c.dir, bridge+".mgmt")); err != nil {
