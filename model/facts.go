@@ -48,7 +48,7 @@ type HostFacts struct {
 // BridgeFacts are facts of a Bridge row and of what it refers to.
 type BridgeFacts struct {
 	DatapathType  string // "" and "system" are the kernel's, "netdev" is userspace
-	DisableInBand bool   // other_config:disable-in-band
+	DisableInBand string // other_config:disable-in-band; "" for unset, which is false
 	STP, RSTP     bool   // stp_enable, rstp_enable
 	McastSnooping bool   // mcast_snooping_enable
 	Controllers   []Remote

@@ -25,27 +25,6 @@ type Bridge struct {
 	Interfaces    []*Interface // sorted by name, then UUID
 }
 
-// FailSecure is the fail_mode of a bridge that forwards nothing without flows.
-const FailSecure = "secure"
-
-// BridgeLeftovers returns the keys that vifguard has written on a bridge and that go when
-// it stops guarding it, and the fail_mode to restore; nil for the one that it has.
-func BridgeLeftovers(b *Bridge) (del []string, failMode *string) {
-	if _, ok := b.ExternalIDs[KeyUnguarded]; ok {
-		del = append(del, KeyUnguarded)
-	}
-	if then, ok := b.ExternalIDs[KeyFailModeThen]; ok {
-		del = append(del, KeyFailModeThen)
-		if then == FailModeUnset {
-			then = ""
-		}
-		if b.FailMode == FailSecure && then != FailSecure {
-			failMode = &then
-		}
-	}
-	return del, failMode
-}
-
 // Interface is one row of OVSDB's Interface table. Its identity is the row's UUID:
 // names and OpenFlow port numbers change and are reused.
 type Interface struct {

@@ -2,14 +2,9 @@ package model
 
 import "strings"
 
-// Keys of Bridge.external_ids that vifguard writes itself.
-const (
-	KeyUnguarded    = "vifguard-unguarded" // when and for how long it last forwarded unchecked
-	KeyFailModeThen = "vifguard-fail-mode" // its fail_mode before vifguard set it to secure, "unset" for none
-)
-
-// FailModeUnset is the value of [KeyFailModeThen] for an empty fail_mode.
-const FailModeUnset = "unset"
+// KeyUnguarded is the key of Bridge.external_ids in which the agent says when and for how
+// long a bridge last forwarded unchecked.
+const KeyUnguarded = "vifguard-unguarded"
 
 // KeyAgent is the key of Open_vSwitch.external_ids in which the agent names itself.
 const KeyAgent = "vifguard-agent"
@@ -148,14 +143,17 @@ func ExampleWords(at Place) string {
 	return strings.Join(words, " ")
 }
 
-// InputKeys returns the Interface keys that make an interface a VIF.
-func InputKeys() []string {
+// KeyNames returns all names of the keys that can be given in any of the places.
+func KeyNames(at Place) []string {
 	var names []string
-	for _, k := range Keys(OnInterface) {
+	for _, k := range Keys(at) {
 		names = append(names, k.Names()...)
 	}
 	return names
 }
+
+// InputKeys returns the Interface keys that make an interface a VIF.
+func InputKeys() []string { return KeyNames(OnInterface) }
 
 // IsVIF reports whether the interface carries any key that makes it a VIF.
 func (i *Interface) IsVIF() bool {

@@ -90,8 +90,8 @@ func TestEveryKeyIsComplete(t *testing.T) {
 
 // Every name of a key has a row, or is one that vifguard writes.
 func TestEveryNameIsInTheTable(t *testing.T) {
-	written := append(StatusKeys(), KeyUnguarded, KeyFailModeThen, KeyAgent)
-	names := keyNames(t, "keys.go", "key_table.go")
+	written := append(StatusKeys(), KeyUnguarded, KeyFailModeThen, KeyInBandThen, KeyClosed, KeyAgent)
+	names := keyNames(t, "keys.go", "key_table.go", "closed.go", "closed_bridge.go")
 	for _, name := range names {
 		known := slices.ContainsFunc(keys, func(k Key) bool { return slices.Contains(k.Names(), name) })
 		if !known && !slices.Contains(written, name) {

@@ -69,7 +69,7 @@ func TestApplyConfig(t *testing.T) {
 	if missing, err := c.Apply(context.Background(), edits); err != nil || len(missing) > 0 {
 		t.Fatal(missing, err)
 	}
-	h := s.wait(c, "the edits", func(h *model.Host) bool { return h.Bridge("br0").Facts.DisableInBand && find(h, "tap1").Facts.NoRSTP() })
+	h := s.wait(c, "the edits", func(h *model.Host) bool { return h.Bridge("br0").Facts.NoInBand() && find(h, "tap1").Facts.NoRSTP() })
 	if f := find(h, "tap1").Facts; !f.NoSTP() || h.Bridge("br0").ExternalIDs["note"] != "1" {
 		t.Errorf("written in part:\n%s", dump(h))
 	}

@@ -129,7 +129,7 @@ func TestHostFollowsChanges(t *testing.T) {
 		{"set Bridge br0 rstp_enable=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.RSTP }, "", false},
 		{"set Bridge br0 mcast_snooping_enable=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.McastSnooping }, "", false},
 		{"set Bridge br0 datapath_type=netdev", func(h *model.Host) bool { return h.Bridge("br0").Facts.DatapathType == "netdev" }, "", false},
-		{"set Bridge br0 other_config:disable-in-band=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.DisableInBand }, "", false},
+		{"set Bridge br0 other_config:disable-in-band=true", func(h *model.Host) bool { return h.Bridge("br0").Facts.NoInBand() }, "", false},
 		{"set-controller br0 tcp:192.0.2.9 ptcp:1", func(h *model.Host) bool {
 			return slices.Equal(h.Bridge("br0").Facts.Controllers, []model.Remote{{Target: "ptcp:1", Service: true}, {Target: "tcp:192.0.2.9"}})
 		}, "", false},

@@ -220,7 +220,7 @@ func (r *bridgeRow) bridge() *model.Bridge {
 	b := &model.Bridge{UUID: r.UUID, Name: r.Name, ExternalIDs: r.ExternalIDs, Protocols: r.Protocols,
 		HasController: len(r.Controllers) > 0,
 		Facts: model.BridgeFacts{
-			DatapathType: r.DatapathType, DisableInBand: isSet(r.OtherConfig, "disable-in-band", true),
+			DatapathType: r.DatapathType, DisableInBand: r.OtherConfig[model.ConfigInBand],
 			STP: r.STP, RSTP: r.RSTP, McastSnooping: r.McastSnooping,
 		}}
 	if r.FailMode != nil {

@@ -19,20 +19,6 @@ stops for the few milliseconds until the agent has put its own back. Flows of ot
 would be lost, so a bridge that has any is refused unless --force. "vifguard release"
 gives the bridge its old fail_mode back.`
 
-// secureEdit returns what guard --secure adds to the edit of a bridge: nothing if its
-// fail_mode is secure already.
-func secureEdit(b *model.Bridge, e *ovsdb.Edit) {
-	if b.FailMode == model.FailSecure {
-		return
-	}
-	mode, then := model.FailSecure, b.FailMode
-	if then == "" {
-		then = model.FailModeUnset
-	}
-	e.FailMode = &mode
-	e.Set[model.KeyFailModeThen] = then
-}
-
 // checkSecure refuses what would cut the bridge off.
 func (o *options) checkSecure(s *session, b *model.Bridge) error {
 	if b.FailMode == model.FailSecure {

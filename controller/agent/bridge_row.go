@@ -7,7 +7,7 @@ import (
 )
 
 // bridgeEdit returns the change that a bridge's own row needs: when it was last exposed,
-// and, once it is released, the fail_mode that it had before "guard --secure".
+// and, once it is released, the settings that it had before "vifguard guard" closed them.
 func bridgeEdit(t *bridge.Target, r *bridge.Report) (ovsdb.Edit, bool) {
 	e := ovsdb.Edit{Table: ovsdb.TableBridge, UUID: t.Bridge.UUID}
 	if r == nil {
@@ -18,8 +18,8 @@ func bridgeEdit(t *bridge.Target, r *bridge.Report) (ovsdb.Edit, bool) {
 		if !r.Released {
 			return e, false
 		}
-		e.Delete, e.FailMode = model.BridgeLeftovers(t.Bridge)
-		return e, len(e.Delete) > 0
+		change := model.OpenBridge(t.Bridge)
+		return ovsdb.BridgeEdit(t.Bridge, change), len(change.Delete) > 0
 	}
 	if r.Unguarded == nil || have[model.KeyUnguarded] == r.Unguarded.String() {
 		return e, false

@@ -72,7 +72,7 @@ func TestJudgeFacts(t *testing.T) {
 			in.Bridge.Facts.Controllers = remotes(model.Remote{Target: "tcp:192.0.2.9", OutOfBand: true})
 		}, nil},
 		"not open, in band off": {func(in *exposure.Input) {
-			in.Bridge.Facts.Controllers, in.Bridge.Facts.DisableInBand = remotes(model.Remote{Target: "tcp:192.0.2.9"}), true
+			in.Bridge.Facts.Controllers, in.Bridge.Facts.DisableInBand = remotes(model.Remote{Target: "tcp:192.0.2.9"}), "true"
 		}, nil},
 		"hidden in-band flows": {func(in *exposure.Input) {
 			in.Hidden.Flows = []exposure.HiddenEntry{{Priority: 180005, Text: "arp,actions=NORMAL"}}

@@ -137,24 +137,39 @@ func (j *judge) hidden() {
 	}
 }
 
-// inBandRemotes returns the targets that Open vSwitch lets everybody talk to and for, on
-// this bridge: those of its controllers and of the whole host's managers that it connects
-// to over the network, in in-band mode.
+// inBandRemotes names the peers that Open vSwitch lets everybody talk to and for.
 func (j *judge) inBandRemotes() (targets []string) {
-	if j.Bridge.Facts.DisableInBand {
-		return nil
+	controllers, managers := InBandRemotes(j.facts(), j.Bridge)
+	for _, c := range controllers {
+		targets = append(targets, "controller "+c)
 	}
-	for _, c := range j.Bridge.Facts.Controllers {
-		if !c.OutOfBand && isInBand(c.Target, true) {
-			targets = append(targets, "controller "+c.Target)
-		}
-	}
-	for _, m := range j.facts().Managers {
-		if !m.OutOfBand && isInBand(m.Target, false) {
-			targets = append(targets, "manager "+m.Target)
-		}
+	for _, m := range managers {
+		targets = append(targets, "manager "+m)
 	}
 	return targets
+}
+
+// InBandRemotes returns the targets that Open vSwitch lets everybody talk to and for, on
+// this bridge: those of its controllers and of the whole host's managers that it connects
+// to over the network, in in-band mode.
+func InBandRemotes(h *model.HostFacts, b *model.Bridge) (controllers, managers []string) {
+	if b.Facts.NoInBand() {
+		return nil, nil
+	}
+	for _, c := range b.Facts.Controllers {
+		if !c.OutOfBand && isInBand(c.Target, true) {
+			controllers = append(controllers, c.Target)
+		}
+	}
+	if h == nil {
+		return controllers, nil
+	}
+	for _, m := range h.Managers {
+		if !m.OutOfBand && isInBand(m.Target, false) {
+			managers = append(managers, m.Target)
+		}
+	}
+	return controllers, managers
 }
 
 // isInBand reports whether Open vSwitch adds hidden flows for a target: it is reached

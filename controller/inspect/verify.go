@@ -86,10 +86,7 @@ func Verify(ctx context.Context, h *model.Host, b *model.Bridge, runDir string) 
 		return nil, v.read.err
 	}
 	if !v.Config.Guarded {
-		left, _ := model.BridgeLeftovers(b)
-		for _, key := range left {
-			v.add(Difference{Kind: Reported, Have: key + "=" + b.ExternalIDs[key], Why: "left on the bridge, which isn't guarded"})
-		}
+		v.leftovers()
 	}
 	for i := range list {
 		if list[i].Row != nil {
@@ -97,6 +94,19 @@ func Verify(ctx context.Context, h *model.Host, b *model.Bridge, runDir string) 
 		}
 	}
 	return &v.Verification, nil
+}
+
+// leftovers finds what vifguard has written on a bridge, and on its ports' rows, that it
+// doesn't guard.
+func (v *verifier) leftovers() {
+	for _, key := range model.OpenBridge(v.bridge).Delete {
+		v.add(Difference{Kind: Reported, Have: key + "=" + v.bridge.ExternalIDs[key], Why: "left on the bridge, which isn't guarded"})
+	}
+	for _, row := range v.bridge.Interfaces {
+		if c := model.OpenPort(row); !c.Empty() {
+			v.add(Difference{Kind: Reported, Port: row, Have: model.KeyClosed + "=" + row.Facts.Closed, Why: "left on its Port, whose bridge isn't guarded"})
+		}
+	}
 }
 
 // verifier collects what differs on one bridge.

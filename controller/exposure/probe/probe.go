@@ -71,7 +71,7 @@ type facts struct {
 }
 
 func factsOf(h *model.Host, b *model.Bridge) facts {
-	f := facts{failMode: b.FailMode, disableInBand: b.Facts.DisableInBand, remotes: b.Facts.Controllers}
+	f := facts{failMode: b.FailMode, disableInBand: b.Facts.NoInBand(), remotes: b.Facts.Controllers}
 	if h != nil && h.Facts != nil {
 		f.remotes = slices.Concat(f.remotes, h.Facts.Managers)
 	}
