@@ -221,6 +221,39 @@ func TestSetKeepsValuesWhole(t *testing.T) {
 	}
 }
 
+// Set says whom keys are for, with every change, and so that they go on counting.
+func TestSetSaysWhomKeysAreFor(t *testing.T) {
+	c := newConsole(t)
+	c.must("guard", "br0")
+	check := func(want string) {
+		t.Helper()
+		if got := c.MustIDs("tap1"); got[model.KeyFor] != want {
+			t.Errorf("%v; want for %q", got, want)
+		}
+	}
+	c.must("set", "tap1", "--address", "192.0.2.1")
+	check("52:54:00:00:00:01")
+	if out := c.must("explain", "tap1"); !regexp.MustCompile(`written for +52:54:00:00:00:01 +port-security-for`).MatchString(out) {
+		t.Errorf("explain:\n%s", out)
+	}
+	c.must("set", "tap1", "--mac", "52-54-00-00-00-02")
+	check("52:54:00:00:00:02")
+	if ids := c.MustIDs("tap1"); ids[model.KeyAddresses] != "192.0.2.1" {
+		t.Errorf("a new MAC of the same VIF: %v", ids)
+	}
+	// Another VM's tap gets the name.
+	c.MustSetIDs("tap1", map[string]string{model.KeyAttachedMAC: "52:54:00:00:00:03"})
+	if out := c.must("observe", "tap1"); !strings.Contains(out, "It may send from its own MAC, with any address") {
+		t.Errorf("observe:\n%s", out)
+	}
+	check("52:54:00:00:00:03")
+	if ids := c.MustIDs("tap1"); ids[model.KeyAddresses] != "" {
+		t.Errorf("keys of another VIF count again: %v", ids)
+	}
+	c.must("unset", "tap1")
+	check("")
+}
+
 // Others read attached-mac too, and don't know all notations that are understood here.
 func TestSetWritesTheUsualNotation(t *testing.T) {
 	c := newConsole(t)

@@ -2,9 +2,10 @@ package main
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,8 @@ input. The metadata looks like this:
   </vifguard:ports>
 
 The attributes but mac are optional and take what the flags of vifguard set take. Keys
-without an attribute stay as they are. Metadata that can't be used, and a guarded VIF
+without an attribute are removed, since a port's name may have been another guest's; of an
+interface without metadata those are that nobody has written for its MAC. Metadata that can't be used, and a guarded VIF
 whose metadata the agent doesn't confirm, refuse the start of the domain. A domain that
 runs already is never harmed: on reconnect and attach, errors are only printed.`,
 		Example: `  virsh dumpxml web1 | vifguard libvirt-hook web1 started     after the metadata has changed`,
@@ -69,15 +71,18 @@ func (o *options) libvirtHook(cmd *cobra.Command, operation string, wait bool) e
 	case "prepare", "migrate", "restore": // bad metadata is refused before anything exists
 		return nil
 	}
-	if len(d.Ports) == 0 {
+	if len(d.Ports)+len(d.Unstated) == 0 {
 		return nil
 	}
 	s, err := o.open(cmd.Context())
 	if err != nil {
+		if len(d.Ports) == 0 { // what nothing is stated of starts as ever
+			return nil
+		}
 		return err
 	}
 	defer s.close()
-	vifs, err := findVIFs(s.Host(), d)
+	vifs, leftovers, err := libvirt.Find(s.Host(), d)
 	if err != nil {
 		// libvirt's QEMU driver adds the interfaces before "start", when the guest has
 		// executed nothing yet. Where they come later, "started" is soon enough.
@@ -86,121 +91,80 @@ func (o *options) libvirtHook(cmd *cobra.Command, operation string, wait bool) e
 		}
 		return err
 	}
-	written, err := s.writeVIFs(vifs)
+	if operation != "start" && operation != "started" {
+		leftovers = nil // it runs already, and somebody may have written them since
+	}
+	awaited, err := s.writeVIFs(vifs, leftovers)
 	if err != nil {
 		return err
 	}
+	for _, v := range leftovers {
+		remark(cmd, "domain %s: removed from %s what an earlier guest left, and its metadata doesn't state: %s", d.Name, v.Row.Name, strings.Join(v.Delete, ", "))
+	}
 	for _, v := range vifs {
-		if !v.guarded {
-			remark(cmd, "domain %s: bridge %s isn't guarded, so nothing is enforced on %s (opt it in with: vifguard guard %s)", d.Name, v.bridge, v.row.Name, v.bridge)
+		if !v.Guarded {
+			remark(cmd, "domain %s: bridge %s isn't guarded, so nothing is enforced on %s (opt it in with: vifguard guard %s)", d.Name, v.Bridge, v.Row.Name, v.Bridge)
 		}
 	}
-	if !wait || !written {
+	if !wait {
 		return nil
 	}
-	return s.awaitVIFs(vifs)
+	return s.awaitVIFs(cmd, awaited)
 }
 
-// libvirtVIF is a port of a domain and its interface in Open vSwitch.
-type libvirtVIF struct {
-	libvirt.Port
-	row     *model.Interface
-	bridge  string
-	guarded bool
-	seq     string // what the agent echoes; "" when nothing had to be written
+// awaited is a VIF that the agent is to confirm.
+type awaited struct {
+	*libvirt.VIF
+	seq string
 }
 
-// findVIFs finds the interfaces of a domain's ports by what libvirt writes on them. Names
-// won't do: the LXC driver has forgotten them when it calls the hook.
-func findVIFs(h *model.Host, d *libvirt.Domain) ([]*libvirtVIF, error) {
-	var vifs []*libvirtVIF
-	var errs []error
-	for _, p := range d.Ports {
-		v := findVIF(h, d.UUID, p)
-		if v == nil {
-			errs = append(errs, fmt.Errorf("port %s: Open vSwitch has no interface with attached-mac %s and vm-id %s (want <virtualport type='openvswitch'/> in its <interface>)", p.MAC, p.MAC, d.UUID))
-			continue
-		}
-		vifs = append(vifs, v)
-	}
-	return vifs, errors.Join(errs...)
-}
-
-func findVIF(h *model.Host, uuid string, p libvirt.Port) *libvirtVIF {
-	for _, b := range h.Bridges {
-		for _, i := range b.Interfaces {
-			mac, err := model.ParseMAC(i.ExternalIDs[model.KeyAttachedMAC])
-			if err == nil && mac == p.MAC && i.ExternalIDs["vm-id"] == uuid {
-				return &libvirtVIF{Port: p, row: i, bridge: b.Name, guarded: model.ResolveBridge(b).Guarded}
-			}
-		}
-	}
-	return nil
-}
-
-// writeVIFs writes the keys of all VIFs in one transaction, and reports whether there is
-// something to wait for. A VIF that has its keys in force already isn't written.
-func (s *session) writeVIFs(vifs []*libvirtVIF) (written bool, err error) {
+// writeVIFs writes and removes the keys of all VIFs in one transaction, and returns those
+// that the agent is to confirm. A VIF that has its keys in force already isn't written.
+func (s *session) writeVIFs(vifs, leftovers []*libvirt.VIF) (list []awaited, err error) {
 	var edits []ovsdb.Edit
-	for _, v := range vifs {
-		if v.done() {
+	for _, v := range slices.Concat(vifs, leftovers) {
+		if v.Want != nil && v.Done() {
 			continue
 		}
-		set := merged(v.Keys, nil, nil)
-		if v.guarded {
-			v.seq = "libvirt-" + rand.Text()
-			set[model.KeySeq] = v.seq
-			written = true
+		edit := ovsdb.Edit{Table: ovsdb.TableInterface, UUID: v.Row.UUID, Set: merged(v.Want, nil, nil), Delete: v.Delete}
+		if v.Want != nil && v.Guarded {
+			seq := libvirt.SeqPrefix + rand.Text()
+			edit.Set[model.KeySeq] = seq
+			list = append(list, awaited{v, seq})
 		}
-		if len(set) > 0 {
-			edits = append(edits, ovsdb.Edit{Table: ovsdb.TableInterface, UUID: v.row.UUID, Set: set})
-		}
+		edits = append(edits, edit)
 	}
 	if len(edits) == 0 {
-		return false, nil
+		return nil, nil
 	}
 	_, err = s.Apply(s.ctx, edits)
-	return written, err
-}
-
-// done reports whether the agent has confirmed the VIF's keys as they are wanted.
-func (v *libvirtVIF) done() bool {
-	for k, want := range v.Keys {
-		if have, ok := v.row.ExternalIDs[k]; !ok || have != want {
-			return false
-		}
-	}
-	seq, ok := v.row.ExternalIDs[model.KeySeq]
-	return !v.guarded || ok && v.confirmed(v.row, seq)
-}
-
-// confirmed reports whether a row says that its metadata with this number is in force.
-func (v *libvirtVIF) confirmed(i *model.Interface, seq string) bool {
-	echo, ok := i.ExternalIDs[model.KeyStatusSeq]
-	return ok && echo == seq && i.ExternalIDs[model.KeyStatusState] != string(model.StatePending)
+	return list, err
 }
 
 // awaitVIFs waits until the agent has confirmed every VIF that was written. A VIF that is
 // blocked because something is wrong with it is an error.
-func (s *session) awaitVIFs(vifs []*libvirtVIF) error {
-	for _, v := range vifs {
-		for v.seq != "" {
-			_, i := s.Host().FindInterface(v.row.Name)
-			if i == nil || i.UUID != v.row.UUID {
-				return fmt.Errorf("port %s: interface %s has gone", v.MAC, v.row.Name)
+func (s *session) awaitVIFs(cmd *cobra.Command, list []awaited) error {
+	for _, v := range list {
+		for {
+			_, i := s.Host().FindInterface(v.Row.Name)
+			if i == nil || i.UUID != v.Row.UUID {
+				return fmt.Errorf("port %s: interface %s has gone", v.MAC, v.Row.Name)
 			}
-			if v.confirmed(i, v.seq) {
-				problem := i.ExternalIDs[model.KeyStatusError]
-				if i.ExternalIDs[model.KeyStatusState] == string(model.StateBlocked) && problem != "" {
-					return fmt.Errorf("port %s: %s is blocked: %s", v.MAC, v.row.Name, problem)
+			if libvirt.Confirmed(i, v.seq) {
+				problem, state := i.ExternalIDs[model.KeyStatusError], model.State(i.ExternalIDs[model.KeyStatusState])
+				exposed := state == model.StateExposed
+				if blocked := state == model.StateBlocked || exposed && i.ExternalIDs[model.KeyStatusChecks] == ""; blocked && problem != "" {
+					return fmt.Errorf("port %s: %s is blocked: %s", v.MAC, v.Row.Name, problem)
+				} else if exposed {
+					remark(cmd, "port %s: %s is %s", v.MAC, v.Row.Name, problem)
 				}
 				break
 			}
 			select {
 			case <-s.ctx.Done():
-				return fmt.Errorf("port %s: the agent hasn't confirmed %s within %s (is vifguard run running?)", v.MAC, v.row.Name, commandTimeout)
+				return fmt.Errorf("port %s: the agent hasn't confirmed %s within %s (is vifguard run running?)", v.MAC, v.Row.Name, commandTimeout)
 			case <-s.Done():
-				return fmt.Errorf("port %s: the connection to ovsdb-server ended before the agent confirmed %s", v.MAC, v.row.Name)
+				return fmt.Errorf("port %s: the connection to ovsdb-server ended before the agent confirmed %s", v.MAC, v.Row.Name)
 			case <-s.Changed():
 			}
 		}

@@ -18,7 +18,7 @@ const libvirtUUID = "6f1c6a3e-2f7b-4c53-9f0e-0d6b8f9f7a11" // tap1's vm-id
 func libvirtXML(port string) string {
 	return fmt.Sprintf(`<domain type='qemu'><name>web1</name><uuid>%s</uuid>
   <metadata><v:ports xmlns:v="https://vifguard.org/libvirt/1">%s</v:ports></metadata>
-  <devices><interface type='bridge'><mac address='52:54:00:00:00:01'/></interface></devices></domain>`, libvirtUUID, port)
+  <devices><interface type='bridge'><mac address='52:54:00:00:00:01'/><virtualport type='openvswitch'/></interface></devices></domain>`, libvirtUUID, port)
 }
 
 // hook runs the hook as libvirt does, and returns both outputs.
@@ -69,20 +69,73 @@ func TestLibvirtHook(t *testing.T) {
 	}
 	want := maps.Clone(before)
 	want["allowed-addresses"], want["allowed-address-pairs"] = "192.0.2.1", "192.0.2.100"
-	want["port-security-seq"] = ids["port-security-seq"]
+	want["port-security-for"], want["port-security-seq"] = "52:54:00:00:00:01", ids["port-security-seq"]
 	if diff := cmp.Diff(want, c.inputIDs()); diff != "" {
 		t.Errorf("after start (-want +got)\n%s", diff)
 	}
 
-	// In force already: nothing is written. A change is, and keys without an attribute stay.
+	// In force already: nothing is written. A change is, and keys without an attribute go.
 	if _, _, err := c.hook("started", port); err != nil || c.MustIDs("tap1")["port-security-seq"] != want["port-security-seq"] {
 		t.Errorf("started: %v, %v", err, c.MustIDs("tap1"))
 	}
 	if _, _, err := c.hook("reconnect", `<v:port mac="52:54:00:00:00:01" addresses="192.0.2.2"/>`); err != nil {
 		t.Error(err)
 	}
-	if ids := c.MustIDs("tap1"); ids["allowed-addresses"] != "192.0.2.2" || ids["allowed-address-pairs"] != "192.0.2.100" || ids["vifguard-seq"] == want["port-security-seq"] {
+	if ids := c.MustIDs("tap1"); ids["allowed-addresses"] != "192.0.2.2" || ids["allowed-address-pairs"] != "" || ids["vifguard-seq"] == want["port-security-seq"] {
 		t.Errorf("after reconnect: %v", ids)
+	}
+}
+
+// A tap's name that is used again brings nothing of the guest that had it before: libvirt
+// rewrites attached-mac and vm-id only.
+func TestLibvirtHookOnANameUsedAgain(t *testing.T) {
+	leftovers := map[string]string{
+		"allowed-addresses": "192.0.2.66", "allowed-address-pairs": "192.0.2.67", "port-security": "mac", "port-security-allow": "router",
+		"port-security-action": "observe", "port-profile": "old", "port-security-seq": "1",
+	}
+	operators := map[string]string{"allowed-addresses": "192.0.2.5", "port-security-for": "52:54:00:00:00:01"}
+	hooks := map[string]string{"allowed-addresses": "192.0.2.5", "port-security-for": "52:54:00:00:00:01", "port-security-seq": "libvirt-X"}
+	const stated = `<v:port mac="52:54:00:00:00:01" addresses="192.0.2.1"/>`
+	for name, test := range map[string]struct {
+		left      map[string]string
+		operation string
+		port      string
+		want      map[string]string // beside attached-mac, vm-id and port-security-seq
+	}{
+		"with metadata":                   {leftovers, "start", stated, map[string]string{"allowed-addresses": "192.0.2.1", "port-security-for": "52:54:00:00:00:01"}},
+		"with metadata, on reconnect":     {leftovers, "reconnect", stated, map[string]string{"allowed-addresses": "192.0.2.1", "port-security-for": "52:54:00:00:00:01"}},
+		"without":                         {leftovers, "start", "", map[string]string{}},
+		"without, once it has started":    {leftovers, "started", "", map[string]string{}},
+		"without, while it runs":          {map[string]string{"allowed-addresses": "192.0.2.5"}, "reconnect", "", map[string]string{"allowed-addresses": "192.0.2.5"}},
+		"without, written by an operator": {operators, "start", "", operators},
+		"without, written by a hook":      {hooks, "start", "", map[string]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newConsole(t)
+			c.must("guard", "br0", "--checks", "mac,arp,ip")
+			c.MustSetIDs("tap1", map[string]string{"attached-mac": "52:54:00:00:00:66"})
+			c.MustSetIDs("tap1", test.left)
+			defer c.agent()()
+			c.MustWait("the leftovers to be in force", func() (bool, error) { return c.MustIDs("tap1")["vifguard-state"] != "", nil })
+			c.MustSetIDs("tap1", map[string]string{"attached-mac": "52:54:00:00:00:01"}) // as libvirt does
+			if _, errs, err := c.hook(test.operation, test.port); err != nil {
+				t.Fatalf("%v\n%s", err, errs)
+			}
+			got := c.inputIDs()
+			delete(got, "attached-mac")
+			delete(got, "vm-id")
+			delete(got, "port-security-seq")
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			state := "enforced"
+			if test.want["allowed-addresses"] == "" {
+				c.awaitState("tap1", state) // the hook doesn't wait for what nothing is stated of
+			} else if s := c.MustIDs("tap1")["vifguard-state"]; s != state {
+				t.Errorf("state %s", s)
+			}
+		})
 	}
 }
 

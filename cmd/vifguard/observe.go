@@ -84,7 +84,8 @@ func (t *turn) prepare() error {
 				t.port.Name, t.port.Name)
 		}
 		row := *t.port
-		row.ExternalIDs = merged(row.ExternalIDs, t.set, nil)
+		set, del := row.Stamp(t.set, nil)
+		row.ExternalIDs = merged(row.ExternalIDs, set, del)
 		after.Interfaces = []*model.Interface{&row}
 		return nil
 	}
@@ -109,6 +110,7 @@ func (s *session) write(list []*turn) error {
 		edit := ovsdb.Edit{Table: ovsdb.TableBridge, UUID: t.bridge.UUID, Set: t.set}
 		if t.port != nil {
 			edit.Table, edit.UUID = ovsdb.TableInterface, t.port.UUID
+			edit.Set, edit.Delete = t.port.Stamp(t.set, nil)
 		}
 		edits = append(edits, edit)
 	}

@@ -22,7 +22,10 @@ func newSet(o *options) *cobra.Command {
 		Short: "Write what a VIF may be",
 		Long: `Write what a VIF may be. Each flag replaces the key that it stands for; keys without a
 flag stay. Flags that take several values can be repeated, or hold them separated by
-commas. When any value is bad nothing is written.`,
+commas. When any value is bad nothing is written.
+
+It also writes for which MAC they are (port-security-for), so that they count for no other
+VIF whose port gets the same name. Keys of such a VIF that are still there are removed.`,
 		Example: `  vifguard set tap1 --mac 52:54:00:12:34:56 --address 192.0.2.10,2001:db8::10
   vifguard set tap1 --pair 192.0.2.100                        a failover IP
   vifguard set tap1 --pair 192.0.2.100@00:00:5e:00:01:07      the same by VRRP
@@ -105,6 +108,7 @@ func (o *options) edit(cmd *cobra.Command, port string, set map[string]string, d
 	if err != nil {
 		return err
 	}
+	set, del = row.Stamp(set, del)
 	after := *row
 	after.ExternalIDs = merged(row.ExternalIDs, set, del)
 	config := model.ResolveBridge(b)

@@ -34,6 +34,12 @@ type Domain struct {
 	Name  string
 	UUID  string // libvirt writes it as vm-id on the domain's interfaces in Open vSwitch
 	Ports []Port // in the order of the metadata; none without vifguard's element
+
+	// Unstated are the MACs of interfaces that may be on Open vSwitch, and that no metadata
+	// is about.
+	Unstated []model.MAC
+	// Profiles are the profiles that interfaces on bridges name, "" for none.
+	Profiles map[model.MAC]string
 }
 
 // Port is what the metadata says about the interface with one MAC.
@@ -56,9 +62,16 @@ type description struct {
 	UUID       string    `xml:"uuid"`
 	Metadata   []element `xml:"metadata"`
 	Interfaces []struct {
-		MAC struct {
+		Type string `xml:"type,attr"`
+		MAC  struct {
 			Address string `xml:"address,attr"`
 		} `xml:"mac"`
+		VirtualPort struct {
+			Type       string `xml:"type,attr"`
+			Parameters struct {
+				Profile string `xml:"profileid,attr"`
+			} `xml:"parameters"`
+		} `xml:"virtualport"`
 	} `xml:"devices>interface"`
 }
 
@@ -77,17 +90,28 @@ func Parse(r io.Reader) (*Domain, error) {
 	if err := xml.Unmarshal(text, &x); err != nil {
 		return nil, fmt.Errorf("parse the domain's XML (libvirt gives it to hooks on standard input): %w", err)
 	}
-	d := &Domain{Name: strings.TrimSpace(x.Name), UUID: strings.ToLower(strings.TrimSpace(x.UUID))}
+	d := &Domain{Name: strings.TrimSpace(x.Name), UUID: strings.ToLower(strings.TrimSpace(x.UUID)), Profiles: map[model.MAC]string{}}
 	present := map[model.MAC]bool{}
 	for _, i := range x.Interfaces {
-		if mac, err := model.ParseMAC(i.MAC.Address); err == nil {
-			present[mac] = true
+		mac, err := model.ParseMAC(i.MAC.Address)
+		if err != nil {
+			continue
+		}
+		present[mac] = true
+		if i.Type == "bridge" { // a network may name a profile of its own
+			d.Profiles[mac] = i.VirtualPort.Parameters.Profile
+		}
+		if i.VirtualPort.Type == "openvswitch" || i.Type == "network" {
+			d.Unstated = append(d.Unstated, mac)
 		}
 	}
 	d.Ports, err = ports(x.Metadata, present)
 	if err != nil {
 		return nil, err
 	}
+	d.Unstated = slices.DeleteFunc(d.Unstated, func(mac model.MAC) bool {
+		return d.UUID == "" || slices.ContainsFunc(d.Ports, func(p Port) bool { return p.MAC == mac })
+	})
 	if len(d.Ports) > 0 && d.UUID == "" {
 		return nil, errors.New("the domain's XML has no <uuid>")
 	}

@@ -2,10 +2,12 @@ package libvirt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vifguard/vifguard/model"
 )
@@ -90,8 +92,13 @@ func TestParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := &Domain{Name: "web1", UUID: "6f1c6a3e-2f7b-4c53-9f0e-0d6b8f9f7a11", Ports: test.want}
-			if diff := cmp.Diff(want, got); diff != "" {
+			want := &Domain{Name: "web1", UUID: "6f1c6a3e-2f7b-4c53-9f0e-0d6b8f9f7a11", Ports: test.want, Profiles: map[model.MAC]string{mac1: "web"}}
+			for _, mac := range []model.MAC{mac1, mac2} {
+				if !slices.ContainsFunc(test.want, func(p Port) bool { return p.MAC == mac }) {
+					want.Unstated = append(want.Unstated, mac)
+				}
+			}
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})

@@ -110,6 +110,9 @@ func explainPolicy(out *term.Writer, p *inspect.PortInspection) {
 		for _, part := range policy.Parts() {
 			t.Add(part.Key.Label, part.Text, part.Origin)
 		}
+		if whom, ok := p.Row.ExternalIDs[model.KeyFor]; ok {
+			t.Add("written for", whom, model.KeyFor)
+		}
 		t.Write(out)
 		out.Printf("\n")
 	}

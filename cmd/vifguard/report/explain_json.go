@@ -23,7 +23,8 @@ type Explanation struct {
 	Error        string            `json:"error,omitempty"` // of state exposed: by what
 	Findings     []Finding         `json:"findings,omitempty"`
 	SwitchError  string            `json:"switch_error,omitempty"`
-	Policy       PolicyParts       `json:"-"` // written among the other fields
+	Policy       PolicyParts       `json:"-"`             // written among the other fields
+	For          string            `json:"for,omitempty"` // whom its keys were written for
 	Quarantined  bool              `json:"quarantined"`
 	Quarantine   string            `json:"quarantine,omitempty"` // the last one, as the agent reported it
 	Bindings     []bindingResult   `json:"bindings"`
@@ -148,7 +149,7 @@ func NewExplanation(in *inspect.Inspection, p *inspect.PortInspection) Explanati
 	if in.Switch != nil {
 		e.SwitchError = in.Switch.Error()
 	}
-	e.Policy = policy.Parts()
+	e.Policy, e.For = policy.Parts(), p.Row.ExternalIDs[model.KeyFor]
 	e.Quarantined, e.Quarantine = p.Quarantined, p.Row.ExternalIDs[model.KeyStatusFlood]
 	for _, b := range policy.Bindings {
 		e.Bindings = append(e.Bindings, bindingResult{model.FormatPrefix(b.Prefix), b.MAC.String(), goodFor(b), b.Origin})
