@@ -76,7 +76,7 @@ func TestWait(t *testing.T) {
 	c.fails(exit.Blocked, "tap2 is blocked (port-security)", "wait", "tap2")
 	c.must("wait", "tap2", "--state", "blocked")
 	c.MustSetIDs("tap2", map[string]string{"port-security": "mac", "attached-mac": "nonsense", "port-security-seq": "c"})
-	c.fails(exit.Blocked, `vifguard-error: attached-mac: "nonsense" is not a MAC address`, "wait", "tap2", "--timeout", "20s")
+	c.fails(exit.Blocked, `attached-mac: "nonsense" is not a MAC address`, "wait", "tap2", "--timeout", "20s")
 }
 
 // A change of addresses without a sequence number shows only in the switch.

@@ -210,8 +210,8 @@ func TestVIFs(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	f := exposure.Finding{Kind: exposure.InBand, Severity: exposure.Exposed, Guest: "does\nthis\x00", Close: []string{"ovs-vsctl x", "y"}}
-	if got, want := f.Words(), "exposed: does this  (in-band; close it: ovs-vsctl x, ...)"; got != want {
+	f := exposure.Finding{Kind: exposure.InBand, Severity: exposure.Exposed, Guest: "does\nthis\x00", Close: []string{"ovs-vsctl x\n\u009b", "y"}}
+	if got, want := f.Words(), "exposed: does this  (in-band; close it: ovs-vsctl x  , ...)"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	for n := range 400 {

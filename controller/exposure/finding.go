@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -83,15 +84,15 @@ func (f *Finding) Words() string {
 			end += ", ..."
 		}
 	}
-	end = clip(end, maxWords*2/3) + ")"
+	end = clip(oneLine(end), maxWords*2/3) + ")"
 	start := f.Severity.String() + ": "
 	return start + clip(oneLine(f.Guest), maxWords-len(start)-len(end)) + end
 }
 
-// oneLine replaces what isn't printable: errors and flows may hold anything.
+// oneLine replaces what isn't printable: errors, flows and names may hold anything.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+		if unicode.IsControl(r) || r == utf8.RuneError {
 			return ' '
 		}
 		return r

@@ -98,7 +98,7 @@ func explainExposure(out *term.Writer, in *inspect.Inspection, p *inspect.PortIn
 		}
 	case !in.Judged && state == model.StateExposed:
 		out.Printf("\nBESIDE THE CHECKS, as the agent found it (vifguard verify %s shows all, and how to close it)\n  ", in.Bridge.Name)
-		out.Styled(term.Red, why)
+		out.Styled(term.Red, term.Printable(why))
 		out.Printf("\n")
 	}
 }

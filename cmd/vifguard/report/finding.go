@@ -53,7 +53,7 @@ func (f *Finding) Print(out *term.Writer, bridge string) {
 		style = term.Red
 	}
 	out.Printf("  ")
-	out.Styled(style, f.Words)
+	out.Styled(style, term.Printable(f.Words))
 	out.Printf("\n")
 	switch {
 	case f.All && f.IsExposed():
