@@ -75,7 +75,7 @@ func (o *options) addresses(cmd *cobra.Command, asked netip.Prefix, format strin
 		return err
 	}
 	defer s.close()
-	var all []inspect.Holding
+	var all []inspect.BindingUse
 	for _, b := range s.Host().Bridges {
 		if !model.ResolveBridge(b).Guarded {
 			continue
@@ -87,11 +87,11 @@ func (o *options) addresses(cmd *cobra.Command, asked netip.Prefix, format strin
 		}
 		for _, u := range uses {
 			if u.Port.Policy.Mode != model.Blocked || u.Port.Policy.Action == model.Observe {
-				all = append(all, inspect.Holding{Bridge: b.Name, AddressUse: u})
+				all = append(all, inspect.BindingUse{Bridge: b.Name, AddressUse: u})
 			}
 		}
 	}
-	wanted := slices.DeleteFunc(slices.Clone(all), func(h inspect.Holding) bool {
+	wanted := slices.DeleteFunc(slices.Clone(all), func(h inspect.BindingUse) bool {
 		if asked.IsValid() {
 			return !h.Binding.Prefix.Overlaps(asked)
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/vifguard/vifguard/model"
 )
 
-// Holding is one binding of a port of one bridge.
-type Holding struct {
+// BindingUse is one binding of a port of one bridge.
+type BindingUse struct {
 	Bridge string
 	AddressUse
 }
@@ -16,26 +16,26 @@ type Holding struct {
 // Conflict is what two ports of a bridge should not both declare. The one with the wider
 // prefix comes first.
 type Conflict struct {
-	A, B      *Holding
+	A, B      *BindingUse
 	Duplicate bool // both declare the address as their own; without, their prefixes overlap
 }
 
 // Conflicts finds what should not be on one bridge. Short prefixes belong to
 // routers and firewalls; link-local addresses follow from MACs.
-func Conflicts(all []Holding) []Conflict {
+func Conflicts(all []BindingUse) []Conflict {
 	var found []Conflict
-	var list, open []*Holding // open are those whose prefix may still contain the next, in order
+	var list, open []*BindingUse // open are those whose prefix may still contain the next, in order
 	for i := range all {
 		if h := &all[i]; !h.Binding.IPOnly() && h.Binding.Origin != model.OriginLinkLocal {
 			list = append(list, h)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *Holding) int {
+	slices.SortStableFunc(list, func(a, b *BindingUse) int {
 		p, q := a.Binding.Prefix, b.Binding.Prefix
 		return cmp.Or(cmp.Compare(a.Bridge, b.Bridge), p.Addr().Compare(q.Addr()), cmp.Compare(p.Bits(), q.Bits()))
 	})
 	for _, h := range list {
-		open = slices.DeleteFunc(open, func(o *Holding) bool {
+		open = slices.DeleteFunc(open, func(o *BindingUse) bool {
 			return o.Bridge != h.Bridge || !o.Binding.Prefix.Contains(h.Binding.Prefix.Addr())
 		})
 		for _, o := range open {

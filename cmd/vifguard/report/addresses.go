@@ -53,7 +53,7 @@ type AddressConflict struct {
 
 // NewAddresses says who may use the addresses of bindings, and which of these contradict
 // each other. It changes their order.
-func NewAddresses(list []inspect.Holding) *Addresses {
+func NewAddresses(list []inspect.BindingUse) *Addresses {
 	r := Addresses{Addresses: group(list), Conflicts: []AddressConflict{}}
 	for _, c := range inspect.Conflicts(list) {
 		r.Conflicts = append(r.Conflicts, newConflict(&c))
@@ -73,8 +73,8 @@ func newConflict(c *inspect.Conflict) AddressConflict {
 }
 
 // group collects the holdings of each address: IPv4 before IPv6, in numerical order.
-func group(list []inspect.Holding) []AddressEntry {
-	slices.SortStableFunc(list, func(a, b inspect.Holding) int {
+func group(list []inspect.BindingUse) []AddressEntry {
+	slices.SortStableFunc(list, func(a, b inspect.BindingUse) int {
 		p, q := a.Binding.Prefix, b.Binding.Prefix
 		return cmp.Or(p.Addr().Compare(q.Addr()), cmp.Compare(p.Bits(), q.Bits()))
 	})
@@ -90,8 +90,8 @@ func group(list []inspect.Holding) []AddressEntry {
 	return entries
 }
 
-func newEntry(list []inspect.Holding) AddressEntry {
-	latest := func(h inspect.Holding) time.Duration {
+func newEntry(list []inspect.BindingUse) AddressEntry {
+	latest := func(h inspect.BindingUse) time.Duration {
 		last := time.Duration(1<<63 - 1)
 		for _, s := range []*inspect.Activity{&h.Announced, &h.Used} {
 			if s.Recorded() {
@@ -100,19 +100,19 @@ func newEntry(list []inspect.Holding) AddressEntry {
 		}
 		return last
 	}
-	slices.SortStableFunc(list, func(a, b inspect.Holding) int { return cmp.Compare(latest(a), latest(b)) })
+	slices.SortStableFunc(list, func(a, b inspect.BindingUse) int { return cmp.Compare(latest(a), latest(b)) })
 	e := AddressEntry{Address: model.FormatPrefix(list[0].Binding.Prefix)}
 	for _, h := range list {
 		recorded := h.Announced.Recorded() || h.Used.Recorded()
 		e.VIFs = append(e.VIFs, AddressVIF{
-			Bridge: h.Bridge, Port: h.Port.Row.Name, VM: h.Port.Row.VMID(), MAC: h.Binding.MAC.String(), As: heldAs(h.Binding),
+			Bridge: h.Bridge, Port: h.Port.Row.Name, VM: h.Port.Row.VMID(), MAC: h.Binding.MAC.String(), As: usedAs(h.Binding),
 			Last: recorded && latest(h) == latest(list[0]), Announced: newActivity(&h.Announced), Used: newActivity(&h.Used),
 		})
 	}
 	return e
 }
 
-func heldAs(b model.Binding) string {
+func usedAs(b model.Binding) string {
 	as := "pair"
 	switch {
 	case b.Origin == model.OriginLinkLocal:
