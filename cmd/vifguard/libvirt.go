@@ -31,9 +31,10 @@ input. The metadata looks like this:
 
 The attributes but mac are optional and take what the flags of vifguard set take. Keys
 without an attribute are removed, since a port's name may have been another guest's; of an
-interface without metadata those are that nobody has written for its MAC. Metadata that can't be used, and a guarded VIF
-whose metadata the agent doesn't confirm, refuse the start of the domain. A domain that
-runs already is never harmed: on reconnect and attach, errors are only printed.`,
+interface without metadata those are that nobody has written for its MAC. Metadata that
+can't be used, and a guarded VIF whose metadata the agent doesn't confirm, refuse the
+start of the domain. A domain that runs already is never harmed: on reconnect and attach,
+errors are only printed.`,
 		Example: `  virsh dumpxml web1 | vifguard libvirt-hook web1 started     after the metadata has changed`,
 		Args:    cobra.RangeArgs(2, 4),
 		RunE: func(cmd *cobra.Command, args []string) error {

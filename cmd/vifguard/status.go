@@ -25,7 +25,8 @@ func newStatus(o *options) *cobra.Command {
 reported, what the VIF may be, and what was dropped (by action observe: would have been).
 Everything is read from OVSDB and from the switch, so it is true while the agent is down
 too. What lets frames pass around the checks (state exposed, docs/exposure.md) is found
-anew; of one VIF the agent's word is shown, if one works here. On a terminal cells that don't fit the width are cut.
+anew; of one VIF the agent's word is shown, if one works here. On a terminal cells that
+don't fit the width are cut.
 
 With --watch it looks again and again, and adds drops per second. A terminal is redrawn;
 on other outputs only VIFs that changed are printed, below the time; with -o json each

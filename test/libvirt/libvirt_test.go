@@ -5,6 +5,7 @@ package libvirt
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -127,6 +128,50 @@ func TestLibvirt(t *testing.T) {
 	h.run("virsh", "destroy", "web1")
 	if ports := sw.MustVsctl("list-ports", "br0"); strings.TrimSpace(ports) != "peer" {
 		t.Errorf("ports in the end: %s", ports)
+	}
+	h.namesAreUsedAgain()
+}
+
+// namesAreUsedAgain shows that a guest gets nothing of another one whose row a crash of the
+// host has left under the name of its port.
+func (h *host) namesAreUsedAgain() {
+	const names = 30 // libvirt counts on
+	h.t.Log("names that are used again")
+	h.run("install", "-m", "755", "/run/openvswitch/guest/vifguard", "/usr/sbin/vifguard")
+	leftovers := []string{
+		"external_ids:attached-mac=" + mac1, "external_ids:vm-id=" + uuid1, "external_ids:port-security-for=" + mac1,
+		"external_ids:allowed-addresses=198.51.100.16", "external_ids:port-security-allow=router", "external_ids:port-security-action=observe",
+	}
+	for i := range names {
+		name := fmt.Sprintf("vnet%d", i)
+		args := append([]string{"--", "add-port", "br0", name, "--", "set", "Interface", name}, leftovers...)
+		if i%2 == 1 { // written by somebody who doesn't say whom for
+			args = append(args, "--", "remove", "Interface", name, "external_ids", "port-security-for")
+		}
+		h.sw.MustVsctl(args...)
+	}
+	for _, meta := range []string{"", metadata(`mac="` + mac2 + `" addresses="198.51.100.17"`)} {
+		h.run("sh", "-c", "virsh undefine web2 2>/dev/null || true")
+		h.define("web2", uuid2, mac2, meta)
+		for range 2 { // a name with port-security-for, and one without
+			h.run("virsh", "start", "--paused", "web2")
+			vnet := port(h.sw, uuid2)
+			want := map[string]string{"attached-mac": mac2, "allowed-addresses": "", "port-security-allow": "", "port-security-action": ""}
+			if meta != "" {
+				want["allowed-addresses"], want["port-security-for"] = "198.51.100.17", mac2
+			}
+			h.wait(vnet+" to be enforced", func() bool {
+				ids := h.sw.MustIDs(vnet)
+				return ids["vifguard-state"] == "enforced" && ids["vifguard-error"] == ""
+			})
+			ids := h.sw.MustIDs(vnet)
+			for key, value := range want {
+				if ids[key] != value {
+					h.t.Errorf("%s, metadata %q: %s is %q, want %q", vnet, meta, key, ids[key], value)
+				}
+			}
+			h.run("virsh", "destroy", "web2")
+		}
 	}
 }
 
