@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/vifguard/vifguard/test/conformance/oracle"
@@ -67,10 +68,15 @@ func misread6(packet []byte) bool {
 	case length > len(packet)-fixed, chainEnds(packet):
 		return true
 	case length == len(packet)-fixed:
-	case length == 0, chainEnds(packet[:fixed+length]):
+	case length == 0, chainEnds(packet[:fixed+length]), !isPadding(packet[fixed+length:]):
 		return true
 	}
 	return fragmented(packet)
+}
+
+// isPadding reports whether what follows a packet says nothing.
+func isPadding(b []byte) bool {
+	return !slices.ContainsFunc(b, func(x byte) bool { return x != 0 })
 }
 
 // fragmented reports whether a fragment header is in the chain.
