@@ -27,7 +27,8 @@ stage and the reason, the rule, in words, and what is malformed about the frame.
 that a flow of somebody else, a hidden flow of Open vSwitch's own or a protocol that it
 speaks itself lets by is said to pass around the checks (docs/exposure.md).
 FRAME is hexadecimal, a pcap file, or - for hexadecimal on standard input; 14 to 65535
-bytes. Nothing is sent, and no counter changes.`,
+bytes. Nothing is sent, and no counter changes; but Open vSwitch shows the agent a frame
+that is refused as if it had been sampled, so "vifguard drops" has it, too.`,
 		Example: `  vifguard trace tap1 ffffffffffff525400123456080600010800060400015254001234560a00000a0000000000000a000001
   vifguard trace tap1 capture.pcap`,
 		Args: arguments(2, 2),

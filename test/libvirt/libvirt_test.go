@@ -142,6 +142,7 @@ func (h *host) namesAreUsedAgain() {
 		"external_ids:attached-mac=" + mac1, "external_ids:vm-id=" + uuid1, "external_ids:port-security-for=" + mac1,
 		"external_ids:allowed-addresses=198.51.100.16", "external_ids:port-security-allow=router", "external_ids:port-security-action=observe",
 	}
+	rows := make(map[string]string)
 	for i := range names {
 		name := fmt.Sprintf("vnet%d", i)
 		args := append([]string{"--", "add-port", "br0", name, "--", "set", "Interface", name}, leftovers...)
@@ -149,6 +150,7 @@ func (h *host) namesAreUsedAgain() {
 			args = append(args, "--", "remove", "Interface", name, "external_ids", "port-security-for")
 		}
 		h.sw.MustVsctl(args...)
+		rows[name] = h.sw.MustVsctl("get", "Interface", name, "_uuid")
 	}
 	for _, meta := range []string{"", metadata(`mac="` + mac2 + `" addresses="198.51.100.17"`)} {
 		h.run("sh", "-c", "virsh undefine web2 2>/dev/null || true")
@@ -156,6 +158,9 @@ func (h *host) namesAreUsedAgain() {
 		for range 2 { // a name with port-security-for, and one without
 			h.run("virsh", "start", "--paused", "web2")
 			vnet := port(h.sw, uuid2)
+			if row := h.sw.MustVsctl("get", "Interface", vnet, "_uuid"); row != rows[vnet] {
+				h.t.Errorf("%s isn't the row that was left: this libvirt makes a new one", vnet)
+			}
 			want := map[string]string{"attached-mac": mac2, "allowed-addresses": "", "port-security-allow": "", "port-security-action": ""}
 			if meta != "" {
 				want["allowed-addresses"], want["port-security-for"] = "198.51.100.17", mac2
