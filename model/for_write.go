@@ -40,7 +40,7 @@ func (i *Interface) Stamp(set map[string]string, del []string) (map[string]strin
 	}
 	then, hadMAC := attachedMAC(i.ExternalIDs)
 	mac, hasMAC := attachedMAC(after)
-	if !(hadMAC && i.isFor(then)) && !(hasMAC && i.isFor(mac)) && i.ExternalIDs[KeyFor] != "" {
+	if (!hadMAC || !i.isFor(then)) && (!hasMAC || !i.isFor(mac)) && i.ExternalIDs[KeyFor] != "" {
 		del = append(slices.Clone(del), i.KeysBeside(set)...)
 	}
 	if _, given := set[KeyFor]; !given && hasMAC && i.hasOthers(set, del) {

@@ -1,6 +1,7 @@
 package libvirt
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestFind(t *testing.T) {
 			if (err != nil) != (test.metadata != "" && !test.found) {
 				t.Fatalf("error: %v", err)
 			}
-			list := append(vifs, unstated...)
+			list := slices.Concat(vifs, unstated)
 			if (len(list) == 1) != test.found {
 				t.Fatalf("%d VIFs", len(list))
 			}
