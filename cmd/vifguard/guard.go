@@ -106,7 +106,7 @@ func (o *options) guard(cmd *cobra.Command, name string, set map[string]string, 
 	}
 	out := output(cmd)
 	report.Guarded(out, &after, &config, s.Host().Profiles)
-	out.Printf("%s", cut)
+	cut.Print(out)
 	if edit.FailMode != nil && !force {
 		if err := awaitSecured(s, out, name, began); err != nil {
 			return err

@@ -59,7 +59,7 @@ func TestGuardClosesAndReleaseGivesBack(t *testing.T) {
 			if strings.Contains(out, "(in-band") {
 				t.Errorf("guard hasn't closed it:\n%s", out)
 			}
-			if warned := strings.Contains(out, "Manager tcp:"+remote+":6640 has no in-band way through br0 any more"); warned == strings.Contains(before, `disable-in-band="true"`) {
+			if warned := strings.Contains(out, "Manager tcp:"+remote+":6640 has no in-band way through br0 any more. If it is reached through that bridge, it waits after a\nrestart of"); warned == strings.Contains(before, `disable-in-band="true"`) {
 				t.Errorf("who could be cut off:\n%s", out)
 			}
 			if dump := c.MustAppctl("bridge/dump-flows", "br0"); strings.Contains(dump, "priority=18000") {

@@ -61,19 +61,17 @@ func (c Cut) Controllers() string {
 		model.ConfigInBand, strings.Join(c.controllers, ", "))
 }
 
-// String is a warning, a line for each of them.
-func (c Cut) String() string {
-	var text strings.Builder
+// Print warns of each of them.
+func (c Cut) Print(out *term.Writer) {
 	for _, of := range []struct {
 		what    string
 		targets []string
 	}{{"Controller", c.controllers}, {"Manager", c.managers}} {
 		for _, target := range of.targets {
-			fmt.Fprintf(&text, "%s %s has no in-band way through %s any more. If it is reached through that bridge, it waits after a\nrestart of ovs-vswitchd until the agent has programmed the bridge (docs/exposure.md, who could be cut off).\n",
+			out.Printf("%s %s has no in-band way through %s any more. If it is reached through that bridge, it waits after a\nrestart of ovs-vswitchd until the agent has programmed the bridge (docs/exposure.md, who could be cut off).\n",
 				of.what, target, c.bridge)
 		}
 	}
-	return text.String()
 }
 
 // Remaining says what decides beside the checks of a bridge that was just guarded.
