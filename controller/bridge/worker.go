@@ -141,7 +141,7 @@ func (w *Worker) Run(ctx context.Context) {
 	defer w.hangUp()
 	for ctx.Err() == nil {
 		w.step(ctx)
-		w.wait(ctx)
+		w.handle(w.wait(ctx))
 	}
 }
 
@@ -178,9 +178,18 @@ func (w *Worker) step(ctx context.Context) {
 	}
 }
 
-// wait returns when there may be something to do: the phase's deadline has passed, or
-// something has happened.
-func (w *Worker) wait(ctx context.Context) {
+// occasion is why a worker stops waiting.
+type occasion uint8
+
+const (
+	newTarget    occasion = iota // or the worker is to end
+	sessionEnded                 // the switch, or somebody between, has closed it
+	flowsChanged                 // the switch tells that others have changed flows
+	timePassed                   // the phase's deadline is over
+)
+
+// wait returns when there may be something to do. It changes nothing.
+func (w *Worker) wait(ctx context.Context) occasion {
 	var timeout <-chan time.Time
 	if at, ok := w.deadline(); ok {
 		timer := time.NewTimer(time.Until(at))
@@ -196,14 +205,29 @@ func (w *Worker) wait(ctx context.Context) {
 	}
 	select {
 	case <-ctx.Done():
+		return newTarget
 	case <-w.wake:
+		return newTarget
 	case <-gone:
+		return sessionEnded
+	case <-change:
+		return flowsChanged
+	case <-timeout:
+		return timePassed
+	}
+}
+
+// handle enters what follows an occasion. A new target is considered by the next step.
+func (w *Worker) handle(o occasion) {
+	switch o {
+	case newTarget:
+	case sessionEnded:
 		w.log.WithError(w.session.Err()).Warn("OpenFlow session lost; flows stay as they are")
 		w.hangUp()
-	case <-change:
+	case flowsChanged:
 		w.last.disturbed = time.Now()
 		w.enter(changed)
-	case <-timeout:
+	case timePassed:
 		w.expire(time.Now())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,12 +24,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // site is a worker with a switch in memory, in virtual time.
 type site struct {
-	t     *testing.T
-	sw    *fakeSwitch
+	t  *testing.T
+	sw *fakeSwitch
+
+	mu    sync.Mutex // of what follows; nobody waits with it
 	w     *Worker
 	turns int // of the worker's loop
-	keys  map[string]string
-	rows  []*model.Interface
+
+	keys map[string]string
+	rows []*model.Interface
 }
 
 // inVirtualTime runs a worker while test runs.
@@ -48,9 +52,9 @@ func inVirtualTime(t *testing.T, test func(s *site)) {
 			defer close(done)
 			defer s.w.hangUp()
 			for ctx.Err() == nil {
-				s.turns++
-				s.w.step(ctx)
-				s.w.wait(ctx)
+				s.do(func() { s.turns++; s.w.step(ctx) })
+				o := s.w.wait(ctx)
+				s.do(func() { s.w.handle(o) })
 			}
 		}()
 		s.add("tap1", 1)
@@ -58,6 +62,13 @@ func inVirtualTime(t *testing.T, test func(s *site)) {
 		cancel()
 		<-done
 	})
+}
+
+// do does something with the worker that the other goroutine doesn't see halfway.
+func (s *site) do(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
 }
 
 // add adds a VIF.
@@ -81,9 +92,11 @@ func (s *site) wait(d time.Duration) {
 
 func (s *site) want(p phase) {
 	s.t.Helper()
-	if s.w.phase != p {
-		s.t.Errorf("phase %s, want %s", s.w.phase, p)
-	}
+	s.do(func() {
+		if s.w.phase != p {
+			s.t.Errorf("phase %s, want %s", s.w.phase, p)
+		}
+	})
 }
 
 // In every phase an hour costs no more turns than there are deadlines in it.
@@ -128,10 +141,12 @@ func TestIdleWorkersRest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(s *site) {
 				test.prepare(s)
-				before := s.turns
+				var before, after int
+				s.do(func() { before = s.turns })
 				s.wait(time.Hour)
 				s.want(test.phase)
-				if n := s.turns - before; n > test.most+1 {
+				s.do(func() { after = s.turns })
+				if n := after - before; n > test.most+1 {
 					t.Errorf("%d turns in an hour, want at most %d", n, test.most)
 				}
 			})
@@ -171,7 +186,7 @@ func TestDisturbance(t *testing.T) {
 func TestChangesDontWaitForAComparison(t *testing.T) {
 	inVirtualTime(t, func(s *site) {
 		s.aim()
-		s.w.last.took, s.w.last.ended = time.Minute, time.Now() // as of a huge bridge
+		s.do(func() { s.w.last.took, s.w.last.ended = time.Minute, time.Now() }) // as of a huge bridge
 		s.sw.disturb(func(map[flows.Key]openflow.Flow) {})
 		synctest.Wait()
 		s.want(disturbed)
@@ -260,9 +275,11 @@ func TestRefusal(t *testing.T) {
 		s.sw.refuse = nil
 		s.rows[1] = &model.Interface{UUID: row.UUID, Name: row.Name, OFPort: row.OFPort, ExternalIDs: map[string]string{model.KeyAttachedMAC: "52:54:00:00:00:02", model.KeyChecks: "mac,arp"}}
 		s.aim()
-		if v := s.w.Report().VIFs[1]; v.State() != model.StateEnforced || len(s.w.refusals) != 0 {
-			t.Errorf("%s, %d refusals remembered", v.State(), len(s.w.refusals))
-		}
+		s.do(func() {
+			if v := s.w.Report().VIFs[1]; v.State() != model.StateEnforced || len(s.w.refusals) != 0 {
+				t.Errorf("%s, %d refusals remembered", v.State(), len(s.w.refusals))
+			}
+		})
 	})
 }
 
