@@ -25,7 +25,6 @@ type story struct {
 	*testing.T
 	entry *entry
 	seq   int
-	igmp  map[string]capture // what guests report from 0.0.0.0, by their names
 }
 
 // tell begins a scenario.
