@@ -28,15 +28,19 @@ const (
 func Need(tb testing.TB, requirements ...Requirement) {
 	tb.Helper()
 	for _, r := range requirements {
-		missing := r.missing()
-		switch {
-		case missing == "":
-		case os.Getenv("CI") != "":
-			tb.Fatalf("requirement not met: %s", missing)
-		default:
-			tb.Skipf("requirement not met: %s", missing)
+		if missing := r.missing(); missing != "" {
+			Unmet(tb, missing)
 		}
 	}
+}
+
+// Unmet ends a test for which something is missing, as [Need] does.
+func Unmet(tb testing.TB, missing string) {
+	tb.Helper()
+	if os.Getenv("CI") != "" {
+		tb.Fatalf("requirement not met: %s", missing)
+	}
+	tb.Skipf("requirement not met: %s", missing)
 }
 
 // missing says what is missing and what to do, or nothing.
