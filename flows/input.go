@@ -80,8 +80,12 @@ func (in *Input) Refuse(reason string) Refusal {
 	return Refusal{Rules: in.digest(c.Rules), Reason: reason}
 }
 
+// Pending reports whether the port can have no rules yet: Open vSwitch hasn't given it a
+// number, or not to it alone.
+func (in *Input) Pending() bool { return in.Row.OFPort == 0 || in.Contested }
+
 func (in *Input) rules(p *model.Policy) []Rule {
-	if in.Row.OFPort == 0 || in.Contested {
+	if in.Pending() {
 		return nil
 	}
 	rules := Compile(Port{VIF: ParseVIFID(in.Row.UUID), InPort: in.Row.OFPort, Policy: p, Quarantine: in.Quarantine})

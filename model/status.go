@@ -33,6 +33,12 @@ func States() []State {
 	return []State{StateEnforced, StateExposed, StateObserved, StateOff, StateBlocked, StateQuarantined, StatePending}
 }
 
+// Drops reports whether something of a VIF in this state is dropped, so that a way around the
+// tables would make it exposed.
+func (s State) Drops() bool {
+	return s == StateEnforced || s == StateBlocked || s == StateQuarantined
+}
+
 // Status is what the agent writes on one interface. An empty field means that the
 // key is absent.
 type Status struct {
@@ -113,15 +119,14 @@ func PendingStatus(p *Policy, i *Interface, bridge Problems) Status {
 // Expose makes it the status of a VIF whose frames can pass around the tables: why leads the
 // error. It means nothing for a VIF of which nothing is dropped anyway.
 func (s *Status) Expose(why string) {
-	switch s.State {
-	case StateEnforced, StateBlocked, StateQuarantined:
-		s.State = StateExposed
-		if s.Error != "" {
-			why += "; " + s.Error
-		}
-		s.Error = why
-	case StateObserved, StateOff, StatePending, StateExposed:
+	if !s.State.Drops() {
+		return
 	}
+	s.State = StateExposed
+	if s.Error != "" {
+		why += "; " + s.Error
+	}
+	s.Error = why
 }
 
 // LastFlood returns what an interface says of its last quarantine; "" for one that has no

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"slices"
 	"time"
 
 	"github.com/vifguard/vifguard/controller/exposure"
@@ -51,17 +50,7 @@ func (w *Worker) Metrics() (_ metrics.BridgeState, ok bool) {
 	if r.Unguarded != nil {
 		s.Unguarded = r.Unguarded.Length
 	}
-	for _, kind := range exposure.Kinds() {
-		s.Findings = append(s.Findings, metrics.Finding{Kind: string(kind)})
-	}
-	for i := range r.Findings {
-		n := &s.Findings[slices.Index(exposure.Kinds(), r.Findings[i].Kind)]
-		if r.Findings[i].Severity == exposure.Exposed {
-			n.Exposures++
-		} else {
-			n.Notices++
-		}
-	}
+	s.Findings = countFindings(r.Findings)
 	outcomes := r.Outcomes(t.Bridge)
 	for i, row := range t.Bridge.Interfaces {
 		v := outcomes[i]
@@ -78,6 +67,24 @@ func (w *Worker) Metrics() (_ metrics.BridgeState, ok bool) {
 	return s, true
 }
 
+// countFindings counts findings, all kinds of which there may be included.
+func countFindings(list []exposure.Finding) (counts []metrics.Finding) {
+	for _, kind := range exposure.Kinds() {
+		n := metrics.Finding{Kind: string(kind)}
+		for i := range list {
+			switch {
+			case list[i].Kind != kind:
+			case list[i].Severity == exposure.Exposed:
+				n.Exposures++
+			default:
+				n.Notices++
+			}
+		}
+		counts = append(counts, n)
+	}
+	return counts
+}
+
 // count adds a port's state.
 func (v *VIF) count(s *metrics.BridgeState, exposed bool) {
 	if len(v.Policy.Problems) > 0 {
@@ -88,11 +95,11 @@ func (v *VIF) count(s *metrics.BridgeState, exposed bool) {
 	case v.Pending():
 		s.States[string(model.StatePending)]++
 	default:
-		status := model.Status{State: v.State()}
-		if exposed {
-			status.Expose("")
+		state := v.State()
+		if exposed && state.Drops() {
+			state = model.StateExposed
 		}
-		s.States[string(status.State)]++
+		s.States[string(state)]++
 	}
 }
 

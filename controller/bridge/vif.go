@@ -28,7 +28,7 @@ func (v *VIF) State() model.State {
 }
 
 // Pending reports whether a port waits for an OpenFlow number, or for one of its own.
-func (v *VIF) Pending() bool { return v.Row.OFPort == 0 || v.input.Contested }
+func (v *VIF) Pending() bool { return v.input.Pending() }
 
 // Refused reports whether the switch refused the flows of a port, which is blocked since.
 func (v *VIF) Refused() bool { return v.refused }

@@ -27,10 +27,6 @@ type askedRule struct {
 
 func (r *askedRule) installed() bool { return r.have != nil && r.have.Entry == r.entry }
 
-// pending reports whether there can be no flows of the port yet: Open vSwitch hasn't given
-// it a number, or not to it alone.
-func (a *asked) pending() bool { return a.Row.OFPort == 0 || a.Contested }
-
 // quarantined reports whether nothing of the port passes because it floods: a policy without
 // a flood limit has no quarantine.
 func (a *asked) quarantined() bool { return a.Quarantine > 0 && a.Policy.FloodLimit() > 0 }

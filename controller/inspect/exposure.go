@@ -17,7 +17,7 @@ func (in *Inspection) Judge(ctx context.Context, h *model.Host, hidden *probe.Re
 // Exposure returns the exposed finding that a port's state is owed to, or nil: one that
 // concerns it, if anything of it is dropped at all.
 func (in *Inspection) Exposure(p *PortInspection) *exposure.Finding {
-	if s := model.StateOf(&p.Policy); p.IsVIF() && (s == model.StateEnforced || s == model.StateBlocked) {
+	if p.IsVIF() && model.StateOf(&p.Policy).Drops() {
 		return exposure.Of(in.Findings, p.Row.Name)
 	}
 	return nil

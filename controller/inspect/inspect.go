@@ -89,7 +89,7 @@ func Bridge(ctx context.Context, b *model.Bridge, profiles map[string]string, ru
 // port compares the flows that a port has with those that are asked for.
 func (in *Inspection) port(a asked, have []*openflow.Flow) PortInspection {
 	p := PortInspection{
-		Row: a.Row, Policy: a.Policy, Pending: a.pending(), Rules: a.inspect(), Drops: map[model.Reason]uint64{},
+		Row: a.Row, Policy: a.Policy, Pending: a.Pending(), Rules: a.inspect(), Drops: map[model.Reason]uint64{},
 		Quarantined: a.quarantined(),
 	}
 	for _, f := range have {

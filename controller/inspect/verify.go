@@ -243,7 +243,7 @@ func (v *verifier) status(a *asked, findings []exposure.Finding) {
 	row := a.Row
 	switch {
 	case !v.Config.Guarded || a.Policy.Mode == model.Trusted:
-	case a.pending():
+	case a.Pending():
 		want = model.PendingStatus(&a.Policy, row, v.Config.Problems)
 	default:
 		want = model.StatusOf(&a.Policy, row, v.Config.Problems)

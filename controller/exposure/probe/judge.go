@@ -31,7 +31,7 @@ func (r *Reader) Judge(ctx context.Context, h *model.Host, b *model.Bridge, fore
 	}
 	return exposure.Judge(&exposure.Input{
 		Host: h, Bridge: b, VIFs: exposure.VIFs(b.Interfaces, policies),
-		Stages:  flows.Pipeline{First: config.FirstTable, Exit: config.ExitTable},
+		Stages:  flows.PipelineOf(&config.Settings),
 		Foreign: foreign, FlowsErr: foreignErr,
 		Hidden: r.Read(ctx, h, b), Addresses: r.Addresses(h),
 	})
